@@ -1,0 +1,343 @@
+"""
+Ticks in shared memory: a ring with one writer and any number of readers.
+
+The writer announces how far it is about to write, writes, then commits; a
+reader copies what is committed and then looks at the announcement to see
+whether any of it was overwritten meanwhile.  A reader that is lapped learns
+exactly how many ticks it missed.  Readers hold no lock and the writer never
+looks at them, but for one word that says whether anybody sleeps (`wake`).
+
+Stores become visible in program order on x86-64, which this relies on.
+"""
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+from .shm import Segment
+
+__all__ = [
+    'TICK_DTYPE',
+    'FeedState',
+    'Kind',
+    'Quote',
+    'Side',
+    'TickReader',
+    'TickRow',
+    'TickWriter',
+    'Ticks',
+]
+
+
+class Kind(enum.IntEnum):
+    """What a tick says."""
+
+    TRADE = 1
+    BID = 2
+    ASK = 3
+
+
+class Side(enum.IntEnum):
+    """Who was the aggressor of a trade."""
+
+    NONE = 0
+    BUY = 1
+    SELL = -1
+
+
+class FeedState(enum.IntEnum):
+    """How far the latest data can be trusted."""
+
+    STARTING = 0
+    LIVE = 1
+    STALE = 2
+    RECONNECTING = 3
+    CLOSED = 4
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+TICK_DTYPE: np.dtype[Any] = np.dtype([
+    ('time', 'i8'),  # ns UTC, the venue's; for quotes without one, our own
+    ('recv', 'i8'),  # ns UTC when the bytes were read
+    ('kind', 'u1'),
+    ('side', 'i1'),
+    ('price', 'f8'),
+    ('size', 'f8'),
+    ('id', 'i8'),  # the venue's trade or update id
+])
+_FIELDS: tuple[str, ...] = TICK_DTYPE.names or ()
+
+# A tick on its way into the ring: the fields of TICK_DTYPE in order.
+TickRow = tuple[int, int, int, int, float, float, int]
+
+# header words
+_RESERVED, _COMMITTED, _STATE, _BEAT, _QUOTE_VERSION = range(5)
+_COUNTS = 8  # words 8..23: counters by name, see `meta['counters']`
+_QUOTE = 32  # words 32..47: the latest quote, see `_QUOTE_FIELDS`
+
+# A reader gives up on a quote that stays odd this often.
+_TRIES = 1000
+
+COUNTERS = (
+    'trades', 'quotes', 'duplicates', 'gaps', 'missed', 'refused',
+    'reconnects', 'filled', 'late', 'amended',
+)
+_QUOTE_FLOATS = (
+    'last', 'last_size', 'bid', 'bid_size', 'ask', 'ask_size', 'volume',
+)
+_QUOTE_TIMES = ('time', 'quote_time', 'recv')
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """
+    The latest state of an instrument.
+
+    ``last`` is always finite; ``bid`` and ``ask`` are 0 until the venue sent
+    a first one.  ``volume`` is what traded since midnight UTC.  ``time`` is
+    the venue's time of the last trade, ``quote_time`` of the last change of
+    bid or ask, ``recv`` when the newest of them was read; all ns UTC.
+    """
+
+    last: float
+    last_size: float
+    bid: float
+    bid_size: float
+    ask: float
+    ask_size: float
+    volume: float
+    time: int
+    quote_time: int
+    recv: int
+
+    def as_dict(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """
+    A run of consecutive ticks, one array per field, all of one length.
+
+    ``seq`` (uint64) numbers the ticks of a ring from 0; ``missed`` counts
+    those that were overwritten before this run could be read.
+    """
+
+    seq: npt.NDArray[np.uint64]
+    time: npt.NDArray[np.int64]
+    recv: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.uint8]
+    side: npt.NDArray[np.int8]
+    price: npt.NDArray[np.float64]
+    size: npt.NDArray[np.float64]
+    id: npt.NDArray[np.int64]
+    missed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Ticks:
+        """The ticks of this run for which ``mask`` holds."""
+        columns = {f: getattr(self, f)[mask] for f in ('seq', *_FIELDS)}
+        return Ticks(**columns, missed=self.missed)
+
+    @property
+    def trades(self) -> Ticks:
+        return self.where(self.kind == Kind.TRADE)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Each tick as a dict of Python values."""
+        columns = [getattr(self, f).tolist() for f in ('seq', *_FIELDS)]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(('seq', *_FIELDS), values, strict=True))
+
+
+class TickReader:
+    """
+    A reader's place in a ring.
+
+    Starts at the newest tick, or at the oldest one kept with
+    ``from_start=True``.
+    """
+
+    def __init__(self, segment: Segment, *, from_start: bool = False) -> None:
+        self._segment = segment
+        self._columns = segment.columns
+        self._words = segment.header
+        self._floats = segment.float_words()
+        self._capacity = segment.capacity
+        self.instrument = str(segment.meta['instrument'])
+        self.missed = 0
+        self.position = self._words[_COMMITTED]
+        if from_start:
+            self.position = max(0, self._words[_RESERVED] - self._capacity)
+
+    @classmethod
+    def attach(cls, name: str, *, from_start: bool = False) -> TickReader:
+        """Map by name; raises `SegmentGone`."""
+        return cls(Segment.attach(name), from_start=from_start)
+
+    @property
+    def segment_name(self) -> str:
+        return self._segment.name
+
+    @property
+    def pending(self) -> int:
+        """Ticks committed and not read yet, lapped ones included."""
+        return self._words[_COMMITTED] - self.position
+
+    def read(self, limit: int = 1 << 14) -> Ticks | None:
+        """
+        The next ticks, at most ``limit``, or ``None`` if there are none.
+
+        They are copies.  ``missed`` of the run counts ticks lost to lapping
+        right before it; ``self.missed`` is the sum over this reader's life.
+        """
+        end = self._words[_COMMITTED]
+        start = self.position
+        if start >= end:
+            return None
+        oldest = self._words[_RESERVED] - self._capacity
+        lost = max(0, oldest - start)
+        start += lost
+        end = min(end, start + limit)
+        run = self._copy(start, end)
+        # What the writer has announced since may have hit what we copied.
+        hit = max(0, self._words[_RESERVED] - self._capacity - start)
+        if hit:
+            hit = min(hit, len(run[0]))
+            run = [column[hit:] for column in run]
+        lost += hit
+        self.position = end
+        self.missed += lost
+        seq = np.arange(start + hit, end, dtype=np.uint64)
+        columns: Any = dict(zip(_FIELDS, run, strict=True))
+        return Ticks(seq=seq, **columns, missed=lost)
+
+    def _copy(self, start: int, end: int) -> list[npt.NDArray[Any]]:
+        a, b = start % self._capacity, end % self._capacity
+        if start == end:
+            return [self._columns[f][:0].copy() for f in _FIELDS]
+        if a < b:
+            return [self._columns[f][a:b].copy() for f in _FIELDS]
+        return [
+            np.concatenate((self._columns[f][a:], self._columns[f][:b]))
+            for f in _FIELDS
+        ]
+
+    def quote(self) -> Quote:
+        """The latest quote, never a mix of two."""
+        split = _QUOTE + len(_QUOTE_FLOATS)
+        end = split + len(_QUOTE_TIMES)
+        for _ in range(_TRIES):
+            before = self._words[_QUOTE_VERSION]
+            values: list[Any] = self._floats[_QUOTE:split].tolist()
+            values += self._words[split:end].tolist()
+            if before & 1 == 0 and before == self._words[_QUOTE_VERSION]:
+                return Quote(*values)
+        raise DataError(
+            f'{self.instrument}: the latest quote is half written; its '
+            'writer died'
+        )
+
+    @property
+    def state(self) -> FeedState:
+        """What the writer last said of the feed."""
+        return FeedState(self._words[_STATE])
+
+    @property
+    def beat_ns(self) -> int:
+        """When the writer last showed that it is alive (its wall clock)."""
+        return self._words[_BEAT]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Everything the writer counted, by name."""
+        return {
+            name: self._words[_COUNTS + i] for i, name in enumerate(COUNTERS)
+        }
+
+    @property
+    def written(self) -> int:
+        """Ticks committed since the ring was made."""
+        return self._words[_COMMITTED]
+
+
+class TickWriter:
+    """The one writer of a ring of ``capacity`` ticks (a power of two)."""
+
+    def __init__(
+        self, name: str, instrument: str, *, capacity: int = 1 << 16
+    ) -> None:
+        assert capacity & (capacity - 1) == 0, 'capacity: a power of two'
+        meta = {'kind': 'ticks', 'instrument': instrument}
+        segment = Segment.create(name, TICK_DTYPE, capacity, meta)
+        self.segment = segment
+        self._words = segment.header
+        self._floats = segment.float_words()
+        self._mask = capacity - 1
+        self._fields = tuple(segment.column_view(f) for f in _FIELDS)
+        self._count_at = {n: _COUNTS + i for i, n in enumerate(COUNTERS)}
+
+    def reader(self, *, from_start: bool = False) -> TickReader:
+        return TickReader(self.segment, from_start=from_start)
+
+    def write(self, rows: Iterable[TickRow]) -> int:
+        """Commit ``rows`` at once; returns how many there were."""
+        rows = rows if isinstance(rows, list) else list(rows)
+        words = self._words
+        at = words[_COMMITTED]
+        end = at + len(rows)
+        words[_RESERVED] = end
+        mask = self._mask
+        times, recvs, kinds, sides, prices, sizes, ids = self._fields
+        for time, recv, kind, side, price, size, id_ in rows:
+            slot = at & mask
+            times[slot] = time
+            recvs[slot] = recv
+            kinds[slot] = kind
+            sides[slot] = side
+            prices[slot] = price
+            sizes[slot] = size
+            ids[slot] = id_
+            at += 1
+        words[_COMMITTED] = end
+        return len(rows)
+
+    def set_quote(self, **values: float) -> None:
+        """Change the named fields of the latest quote as one."""
+        words, floats = self._words, self._floats
+        words[_QUOTE_VERSION] += 1
+        for name, value in values.items():
+            if name in _QUOTE_TIMES:
+                words[_QUOTE_AT[name]] = int(value)
+            else:
+                floats[_QUOTE_AT[name]] = value
+        words[_QUOTE_VERSION] += 1
+
+    def count(self, name: str, by: int = 1) -> None:
+        self._words[self._count_at[name]] += by
+
+    def set_state(self, state: FeedState) -> None:
+        self._words[_STATE] = state
+
+    def beat(self, now_ns: int) -> None:
+        """Show readers that this writer is alive."""
+        self._words[_BEAT] = now_ns
+
+    def unlink(self) -> None:
+        self.segment.unlink()
+
+
+_QUOTE_AT = {
+    name: _QUOTE + i for i, name in enumerate((*_QUOTE_FLOATS, *_QUOTE_TIMES))
+}
