@@ -30,10 +30,9 @@ _COLORS = {
 class _Formatter(logging.Formatter):
     """Adds the actor's name, and colour where stderr is a terminal."""
 
-    converter = time.gmtime
-
     def __init__(self, actor: str, color: bool) -> None:
         super().__init__(_FORMAT, '%H:%M:%S')
+        self.converter = time.gmtime
         self._actor = actor
         self._color = color
 

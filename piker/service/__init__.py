@@ -1,1 +1,32 @@
-"""To be described."""
+"""
+The tree of daemons: the root, its supervisor, and how clients join.
+
+Runs in ``pikerd`` (`open_pikerd`, `Services`), in every daemon's process
+(`daemon_life`) and in every client's (`open_tree`).  Knows daemons only by
+name; imports none of them.
+"""
+from .child import actor_state, daemon_life
+from .client import TreeClient, open_tree
+from .ground import remote, tractor
+from .pikerd import open_pikerd, serve
+from .services import Services
+from .tree import DEFAULT_REGISTRY, Tree
+from .watch import is_alive, raise_if_dies, started_ticks, wait_exit
+
+__all__ = [
+    'DEFAULT_REGISTRY',
+    'Services',
+    'Tree',
+    'TreeClient',
+    'actor_state',
+    'daemon_life',
+    'is_alive',
+    'open_pikerd',
+    'open_tree',
+    'raise_if_dies',
+    'remote',
+    'serve',
+    'started_ticks',
+    'tractor',
+    'wait_exit',
+]

@@ -1,0 +1,167 @@
+"""
+Settings: one TOML file in the XDG config directory, validated by pydantic.
+
+``PIKER_CONFIG_DIR`` and ``PIKER_DATA_DIR`` override where files are looked
+for and kept.  An absent file means the defaults.  Errors name the file, the
+key, the value and what would be right.
+"""
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import ConfigError, did_you_mean
+
+__all__ = [
+    'BinanceSettings',
+    'FeedSettings',
+    'Settings',
+    'SimSettings',
+    'config_file',
+    'data_dir',
+    'load_settings',
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class BinanceSettings(_Model):
+    """Where the venue is and what to take from it; no key is needed."""
+
+    rest_url: str = 'https://api.binance.com'
+    stream_url: str = 'wss://stream.binance.com:9443'
+    trades: Literal['aggTrade', 'trade'] = 'aggTrade'
+
+
+class SimSettings(_Model):
+    """
+    The embedded venue.
+
+    ``port`` 0 takes any free one and keeps it while the tree lives.  With
+    ``url`` (``http://host:port``) the tree uses a venue that runs already
+    instead of starting its own.  ``replay`` serves recordings instead of
+    generated flow, ``speed`` times as fast (0: as fast as they are taken).
+    """
+
+    port: int = Field(0, ge=0, le=65535)
+    seed: int = Field(1, ge=0)
+    replay: list[Path] = []
+    speed: float = Field(1.0, ge=0)
+    start: Literal['now', 'subscribed', 'manual'] = 'subscribed'
+    url: str = ''
+    trades: Literal['aggTrade', 'trade'] = 'aggTrade'
+
+
+class ProviderSettings(_Model):
+    """One table per provider."""
+
+    binance: BinanceSettings = BinanceSettings()
+    sim: SimSettings = SimSettings()
+
+
+class FeedSettings(_Model):
+    """
+    How much of each feed is kept.
+
+    ``ring`` ticks (a power of two) and, in bars, how far back the start loads
+    history by itself.  A feed that nobody uses for ``linger_s`` seconds is
+    dropped; until then a client that comes back finds it warm.
+    """
+
+    ring: int = Field(1 << 16, ge=1 << 8, le=1 << 24)
+    history_1s: int = Field(3600, ge=0)
+    history_60s: int = Field(3000, ge=0)
+    linger_s: float = Field(3600.0, ge=0)
+    stale_after_s: float = Field(5.0, gt=0)
+
+
+class Settings(_Model):
+    """The whole configuration."""
+
+    providers: ProviderSettings = ProviderSettings()
+    feed: FeedSettings = FeedSettings()
+
+
+def config_file() -> Path:
+    """Where the settings are read from."""
+    override = os.environ.get('PIKER_CONFIG_DIR')
+    base = override or platformdirs.user_config_dir('piker')
+    return Path(base) / 'piker.toml'
+
+
+def data_dir() -> Path:
+    """Where data is kept."""
+    override = os.environ.get('PIKER_DATA_DIR')
+    return Path(override or platformdirs.user_data_dir('piker'))
+
+
+def load_settings(
+    path: Path | None = None, overrides: dict[str, Any] | None = None
+) -> Settings:
+    """
+    Read and check the settings.
+
+    ``overrides`` maps dotted keys (``providers.sim.port``) to values that
+    win over the file.  Raises `ConfigError`.
+    """
+    path = path or config_file()
+    tree: dict[str, Any] = {}
+    try:
+        tree = tomllib.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f'{path}: cannot be read: {err}') from err
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f'{path}: not valid TOML: {err}') from err
+    for key, value in (overrides or {}).items():
+        _set(tree, key.split('.'), value)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as err:
+        raise ConfigError(_explain(path, err)) from err
+
+
+def _set(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    *parents, last = keys
+    for key in parents:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f'{".".join(keys)}: {key!r} is not a table')
+    tree[last] = value
+
+
+def _explain(path: Path, err: ValidationError) -> str:
+    lines = []
+    for problem in err.errors():
+        keys = [str(part) for part in problem['loc']]
+        name = '.'.join(keys)
+        if problem['type'] == 'extra_forbidden':
+            known = _known(keys[:-1])
+            lines.append(
+                f'{path}: {name} is not a setting.'
+                f'{did_you_mean(keys[-1], known)} '
+                f'Settings here: {", ".join(known) or "none"}.'
+            )
+        else:
+            lines.append(
+                f'{path}: {name} = {problem["input"]!r}: {problem["msg"]}.'
+            )
+    return '\n'.join(lines)
+
+
+def _known(keys: list[str]) -> list[str]:
+    model: Any = Settings
+    for key in keys:
+        field = model.model_fields.get(key)
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        model = field.annotation
+    return sorted(getattr(model, 'model_fields', ()))
