@@ -1,0 +1,240 @@
+# ruff: noqa: N802 - Qt names its event handlers
+"""The window: header, chart and status bar, brought up to date per frame."""
+from __future__ import annotations
+
+import time
+
+from PyQt5.QtCore import QSize, Qt, QTimer, pyqtSignal
+from PyQt5.QtGui import (
+    QCloseEvent,
+    QImage,
+    QKeyEvent,
+    QKeySequence,
+    QResizeEvent,
+)
+from PyQt5.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QMainWindow,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..errors import PikerError
+from .actions import chart_commands
+from .canvas import Canvas
+from .feeds import FlumeLike, Look, Watch
+from .header import HEIGHT, FeedPill, Header, StatusBar
+from .panels import HelpPanel, Notice
+from .scales import thousands
+from .theme import STYLE, Palette, color, font
+
+__all__ = ['ChartWindow']
+
+_FRAME_MS = 16
+PERIODS = {1: '1s', 60: '1m'}
+
+
+class ChartWindow(QMainWindow):
+    """
+    One chart.
+
+    It is told what to show (`show_loading`, `show_flume`, `show_error`) and
+    asks for another symbol by ``load_requested``; ``closed`` is emitted once
+    when it goes.  It holds no feed and awaits nothing.
+    """
+
+    load_requested = pyqtSignal(str)
+    closed = pyqtSignal()
+
+    def __init__(self, *, period_s: int = 60) -> None:
+        super().__init__()
+        self.period_s = period_s
+        self.symbol = ''
+        self.frames = 0
+        self._look: Look | None = None
+        self._closed = False
+        self.setStyleSheet(STYLE)
+        self.setMinimumSize(QSize(640, 400))
+        self.setWindowTitle('piker')
+        self.header = Header()
+        self.pill = FeedPill()
+        self.canvas = Canvas()
+        self.status = StatusBar()
+        self.commands = chart_commands(self)
+        self._build()
+        self.notice = Notice(self.canvas)
+        self.help = HelpPanel(self.commands, self.centralWidget())
+        self.live_button = QPushButton('Go live  »', self.canvas)
+        self.live_button.setObjectName('live')
+        self.live_button.setFont(font(12))
+        self.live_button.setFixedSize(96, 28)
+        self.live_button.setFocusPolicy(Qt.NoFocus)
+        self.live_button.setCursor(Qt.PointingHandCursor)
+        self.live_button.clicked.connect(
+            lambda: self.commands.run('view.live')
+        )
+        self.live_button.hide()
+        self.canvas.moved.connect(self._place_floats)
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.PreciseTimer)
+        self._timer.timeout.connect(self.on_frame)
+        self._timer.start(_FRAME_MS)
+
+    def _build(self) -> None:
+        top = QWidget()
+        top.setFixedHeight(HEIGHT)
+        top.setAutoFillBackground(True)
+        palette = top.palette()
+        palette.setColor(top.backgroundRole(), color(Palette.panel))
+        top.setPalette(palette)
+        row = QHBoxLayout(top)
+        row.setContentsMargins(0, 0, 16, 0)
+        row.setSpacing(4)
+        row.addWidget(self.header)
+        group = QButtonGroup(self)
+        self.period_buttons: dict[int, QPushButton] = {}
+        for period, text in PERIODS.items():
+            button = QPushButton(text)
+            button.setCheckable(True)
+            button.setFont(font(13, bold=True))
+            button.setFixedHeight(28)
+            button.setFocusPolicy(Qt.NoFocus)
+            button.setChecked(period == self.period_s)
+            button.setToolTip(self.commands[f'period.{text}'].help)
+            button.clicked.connect(
+                lambda _=False, name=f'period.{text}': self.commands.run(name)
+            )
+            group.addButton(button)
+            row.addWidget(button)
+            self.period_buttons[period] = button
+        row.addSpacing(10)
+        row.addWidget(self.pill)
+        body = QWidget()
+        body.setObjectName('body')
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        line = QWidget()
+        line.setFixedHeight(1)
+        line.setStyleSheet(f'background: {Palette.border};')
+        for part in (top, line, self.canvas, self.status):
+            column.addWidget(part)
+        self.setCentralWidget(body)
+
+    # -- what is shown
+
+    def show_loading(self, symbol: str) -> None:
+        """Another symbol is on its way; nothing of the old one stays."""
+        self.symbol = symbol
+        self._look = None
+        self.canvas.show_watch(None)
+        self.canvas.redraw()
+        self.header.show_symbol(symbol.partition('.')[0].upper(), symbol)
+        self.pill.show_state(None)
+        self.status.clear()
+        self.live_button.hide()
+        self.notice.show_text(
+            f'Loading {symbol}…', 'Waiting for the first quote.', quiet=True
+        )
+        self.setWindowTitle(f'{symbol} — piker')
+
+    def show_flume(self, flume: FlumeLike) -> None:
+        """Follow a flume from now on."""
+        instrument = flume.instrument
+        about = ' · '.join(
+            part for part in (instrument.description, instrument.id) if part
+        )
+        self.header.show_symbol(instrument.raw_symbol.upper(), about)
+        self.notice.clear()
+        self._look = None
+        self.canvas.show_watch(Watch(flume, self.period_s))
+        self.on_frame()
+
+    def show_error(self, title: str, err: PikerError) -> None:
+        """Say what went wrong; what is on screen stays, and stands still."""
+        self.notice.show_text(title, str(err), quiet=False)
+        self.pill.show_text(type(err).__name__, Palette.down)
+        if self.canvas.look is not None:
+            self.canvas.watch = None
+
+    def show_period(self, period_s: int) -> None:
+        """Change the bar period."""
+        watch = self.canvas.watch
+        if watch is not None and period_s not in watch.flume.bars:
+            return
+        self.period_s = period_s
+        for period, button in self.period_buttons.items():
+            button.setChecked(period == period_s)
+        if watch is not None:
+            self.canvas.show_period(period_s)
+            self._look = None
+            self.on_frame()
+
+    def on_frame(self) -> None:
+        """Look at shared memory; repaint if anything is new."""
+        watch = self.canvas.watch
+        if watch is None:
+            return
+        try:
+            look = watch.look()
+            counters = watch.flume.counters
+            self.status.show_look(watch, look, counters, time.time())
+            if look == self._look:
+                return
+            self.canvas.refresh(look)
+            self.header.show_look(watch, look)
+        except PikerError as err:
+            self.show_error(f'{watch.instrument.id} cannot be read', err)
+            return
+        self._look = look
+        self.frames += 1
+        self.pill.show_state(look.state, look.age_s)
+        instrument = watch.instrument
+        price = thousands(look.quote.last, instrument.price_digits)
+        self.setWindowTitle(
+            f'{instrument.raw_symbol.upper()} {price} — piker'
+        )
+        self._place_floats()
+
+    def picture(self) -> QImage:
+        """The whole window as it is now."""
+        return self.grab().toImage()
+
+    # -- Qt
+
+    def _place_floats(self) -> None:
+        scene = self.canvas.frame_scene
+        away = scene is not None and not self.canvas.view.following
+        self.live_button.setVisible(away)
+        if scene is not None and away:
+            self.live_button.move(
+                scene.frame.width - 96 - 14, scene.frame.height - 28 - 12
+            )
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        modifiers = event.modifiers() & ~Qt.KeypadModifier
+        key = QKeySequence(int(modifiers) | event.key()).toString()
+        # '?' and '+' are shifted on most layouts and plain on others.
+        shifted = key.removeprefix('Shift+')
+        if self.help.isVisible() and key == 'Esc':
+            self.help.toggle()
+        elif not self.commands.press(key) and (
+            shifted == key or not self.commands.press(shifted)
+        ):
+            super().keyPressEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.help.setGeometry(self.centralWidget().rect())
+        if self.notice.isVisible():
+            self.notice.place()
+        self._place_floats()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._timer.stop()
+        event.accept()
+        if not self._closed:
+            self._closed = True
+            self.closed.emit()
