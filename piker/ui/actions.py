@@ -30,11 +30,11 @@ def chart_commands(window: ChartWindow) -> Commands:
         lambda: canvas.apply(Viewport.go_first), 'Home')
     add('view.all', 'Show all bars',
         lambda: canvas.apply(Viewport.show_all), 'A')
-    add('view.zoom-in', 'Fewer bars',
+    add('view.zoom-in', 'Zoom in',
         lambda: canvas.zoom(0.8), '+', '=', 'Up')
-    add('view.zoom-out', 'More bars', lambda: canvas.zoom(1.25), '-', 'Down')
+    add('view.zoom-out', 'Zoom out', lambda: canvas.zoom(1.25), '-', 'Down')
     add('view.back', 'Move back',
-        lambda: canvas.pan_share(-0.1), 'Left', 'H')
+        lambda: canvas.pan_share(-0.1), 'Left')
     add('view.forward', 'Move forward',
         lambda: canvas.pan_share(0.1), 'Right')
     add('view.page-back', 'Move back by a page',

@@ -8,12 +8,13 @@ from PyQt5.QtCore import QRect, QRectF, Qt
 from PyQt5.QtGui import QColor, QPainter, QPen
 
 from ..instruments import Instrument
-from .scales import TimeTick, price_ticks, thousands, time_ticks
+from .scales import price_ticks, thousands, time_ticks
 from .theme import Palette, color, font, metrics
 from .viewport import Frame
 
 __all__ = [
-    'AXIS_HEIGHT', 'TEXT', 'Tag', 'axis_width', 'draw_axes', 'draw_tag',
+    'AXIS_HEIGHT', 'TEXT', 'Tag', 'axis_width', 'clear_labels', 'draw_axes',
+    'draw_tag',
     'hline', 'stack', 'ticks_of',
 ]
 
@@ -39,32 +40,30 @@ def axis_width(instrument: Instrument, prices: Sequence[float]) -> int:
     return max(72, -(-(widest + 2 * _PAD) // 8) * 8)
 
 
-def ticks_of(
-    frame: Frame, instrument: Instrument, period_s: int
-) -> tuple[list[float], list[TimeTick]]:
-    """Where the grid's lines are."""
-    prices = price_ticks(
+def ticks_of(frame: Frame, instrument: Instrument) -> list[float]:
+    """The prices to label."""
+    return price_ticks(
         frame.low, frame.high, instrument.tick_size, frame.height
     )
-    # Labels stand under the middle of their bar.
-    start = (frame.left - 0.5) * period_s
-    stop = (frame.right - 0.5) * period_s
-    return prices, time_ticks(start, stop, frame.width)
 
 
-def draw_axes(
+def draw_axes(  # noqa: PLR0917
     painter: QPainter,
     frame: Frame,
     instrument: Instrument,
     period_s: int,
     axis: int,
+    prices: Sequence[float],
 ) -> None:
     """Background, grid, borders and labels of the whole chart."""
     width, height = frame.width, frame.height
     painter.fillRect(
         0, 0, width + axis, height + AXIS_HEIGHT, color(Palette.background)
     )
-    prices, times = ticks_of(frame, instrument, period_s)
+    # Labels stand under the middle of their bar.
+    start = (frame.left - 0.5) * period_s
+    stop = (frame.right - 0.5) * period_s
+    times = time_ticks(start, stop, width)
     painter.setFont(font(TEXT))
     digits = instrument.price_digits
     for price in prices:
@@ -160,6 +159,20 @@ def draw_tag(
             tag.below,
         )
     painter.restore()
+
+
+def clear_labels(
+    painter: QPainter, frame: Frame, prices: Sequence[float],
+    placed: Sequence[tuple[Tag, int]], axis: int,
+) -> None:
+    """Blank the axis labels that tags would cover in part."""
+    for price in prices:
+        y = round(frame.y(price))
+        if any(top - 7 < y < top + tag.height + 7 for tag, top in placed):
+            painter.fillRect(
+                frame.width + 1, y - 9, axis - 1, 18,
+                color(Palette.background),
+            )
 
 
 def hline(  # noqa: PLR0917

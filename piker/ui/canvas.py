@@ -126,6 +126,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         if watch is not None and self.look is not None:
             if self._fresh:
                 self._fresh = False
+                self.picture.fit_axis(watch, self.look)
                 self.view.span = self._span()
             if self.look.segment != watch.bars.segment_name:
                 self.look = watch.look()
@@ -138,7 +139,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
 
     def _span(self) -> float:
         width: int = self.width()
-        return max(20.0, (width - 72) / _SPACING)
+        return max(20.0, (width - self.picture.axis) / _SPACING)
 
     def _place_overlay(self, scene: Scene) -> None:
         frame = scene.frame

@@ -76,7 +76,9 @@ class Header(QWidget):
             f'{sign}{thousands(abs(change), digits)}  '
             f'{sign}{abs(share):.2f}%  {span}'
         )
-        self._change_ink = Palette.up if change >= 0 else Palette.down
+        self._change_ink = Palette.up if change > 0 else (
+            Palette.down if change else Palette.dim
+        )
         spread = quote.ask - quote.bid if quote.ask and quote.bid else 0.0
         self._cells = (
             Cell('Bid', self._side(quote.bid, digits), Palette.up),

@@ -7,7 +7,15 @@ from PyQt5.QtCore import QPoint, QRect, QRectF, Qt
 from PyQt5.QtGui import QColor, QPainter
 
 from ..data.ticks import FeedState
-from .axes import AXIS_HEIGHT, TEXT, Tag, draw_tag, hline, stack
+from .axes import (
+    AXIS_HEIGHT,
+    TEXT,
+    Tag,
+    clear_labels,
+    draw_tag,
+    hline,
+    stack,
+)
 from .feeds import Look, Watch
 from .painting import Candles
 from .picture import Scene
@@ -47,23 +55,26 @@ def draw_live(  # noqa: PLR0917
     digits = watch.instrument.price_digits
     stale = look.state is not FeedState.LIVE
     rising = not len(live) or live.close[-1] >= live.open[-1]
-    fill = color(Palette.up if rising else Palette.down)
+    up, down = Palette.up, Palette.down
+    fill = color(up if rising else down)
     if stale:
+        # What may have moved since must not look like news.
+        up = down = Palette.faint
         fill = color(Palette.faint)
     y = frame.y(quote.last)
     edge = round(min(max(0.0, frame.x(look.stop)), frame.width))
     bid = ask = None
     if quotes and quote.ask > 0:
-        ask = _side(frame.y(quote.ask), quote.ask, digits, Palette.down)
+        ask = _side(frame.y(quote.ask), quote.ask, digits, down)
         hline(
             painter, edge, frame.width, frame.y(quote.ask),
-            color(Palette.down, 150), (2, 3),
+            color(down, 150), (2, 3),
         )
     if quotes and quote.bid > 0:
-        bid = _side(frame.y(quote.bid), quote.bid, digits, Palette.up)
+        bid = _side(frame.y(quote.bid), quote.bid, digits, up)
         hline(
             painter, edge, frame.width, frame.y(quote.bid),
-            color(Palette.up, 150), (2, 3),
+            color(up, 150), (2, 3),
         )
     hline(painter, 0, frame.width, y, fill, (4, 3))
     painter.restore()
@@ -73,7 +84,9 @@ def draw_live(  # noqa: PLR0917
         below=left if watch.period_s >= 5 and not stale else '', bold=True,
     )
     if -30 <= y <= frame.height + 30:
-        for each, top in stack(tag, ask, bid, frame.height):
+        placed = stack(tag, ask, bid, frame.height)
+        clear_labels(painter, frame, scene.prices, placed, scene.axis)
+        for each, top in placed:
             if 0 <= top <= frame.height - each.height:
                 draw_tag(painter, each, frame.width, top, scene.axis)
 

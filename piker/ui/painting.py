@@ -34,10 +34,11 @@ def body_width(spacing: float, wick: int) -> int:
 
     Its parity is that of the wick, so that the wick sits in its middle.
     """
-    width = max(wick, int(spacing * 0.72))
-    if width > 1 and spacing - width < 1:
-        width -= 1
-    return width if (width - wick) % 2 == 0 else max(wick, width - 1)
+    pairs = max(0, round((spacing * 0.72 - wick) / 2))
+    # At least a pixel between neighbours.
+    while pairs and spacing - wick - 2 * pairs < 1:
+        pairs -= 1
+    return wick + 2 * pairs
 
 
 @dataclass(frozen=True, slots=True)

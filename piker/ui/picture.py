@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from PyQt5.QtCore import QSize
 from PyQt5.QtGui import QPainter, QPixmap
 
-from .axes import AXIS_HEIGHT, axis_width, draw_axes
+from .axes import AXIS_HEIGHT, axis_width, draw_axes, ticks_of
 from .feeds import Look, Watch
 from .painting import Candles
 from .sampling import Columns, merge_factor, sample
@@ -35,6 +35,7 @@ class Scene:
 
     frame: Frame
     axis: int
+    prices: list[float]
     live: Columns
     volume_top: float
 
@@ -60,7 +61,7 @@ class Picture:
         self._picture_key: object = None
         self._sampled_at = 0.0
         self._sampled_changes = -1
-        self._axis = 72
+        self.axis = 72
 
     def compose(
         self,
@@ -72,8 +73,8 @@ class Picture:
     ) -> Scene:
         """Bring the pixmap up to date; returns what goes on top of it."""
         view.extent(look.first, look.stop)
-        self._fit_axis(watch, look)
-        width = max(50, size.width() - self._axis)
+        self.fit_axis(watch, look)
+        width = max(50, size.width() - self.axis)
         height = max(50, size.height() - AXIS_HEIGHT)
         spacing = width / view.span
         merge = merge_factor(spacing * ratio)
@@ -95,7 +96,8 @@ class Picture:
             below = 0.24 if self.volume else 0.08
             low, high = fit_prices(low, high, watch.tick, below=below)
         frame = Frame(width, height, view.left, spacing, low, high)
-        scene = Scene(frame, self._axis, live, _volume_step(most))
+        prices = ticks_of(frame, watch.instrument)
+        scene = Scene(frame, self.axis, prices, live, _volume_step(most))
         self._draw(watch, scene, size, ratio)
         return scene
 
@@ -103,11 +105,12 @@ class Picture:
         """Drop everything cached; the next frame draws it anew."""
         self._columns_key = self._picture_key = None
 
-    def _fit_axis(self, watch: Watch, look: Look) -> None:
+    def fit_axis(self, watch: Watch, look: Look) -> None:
+        """Make the price axis wide enough for its labels."""
         want = axis_width(watch.instrument, [look.quote.last])
         # Grows at once, shrinks only with the instrument: no flutter.
-        if want > self._axis or self._columns_key is None:
-            self._axis = want
+        if want > self.axis or self._columns_key is None:
+            self.axis = want
 
     def _sample(
         self, watch: Watch, look: Look, start: int, stop: int, merge: int
@@ -144,7 +147,8 @@ class Picture:
         painter = QPainter(self.pixmap)
         frame = scene.frame
         draw_axes(
-            painter, frame, watch.instrument, watch.period_s, scene.axis
+            painter, frame, watch.instrument, watch.period_s, scene.axis,
+            scene.prices,
         )
         painter.setClipRect(0, 0, frame.width, frame.height)
         self.candles.draw(

@@ -154,8 +154,10 @@ class ChartWindow(QMainWindow):
 
     def show_error(self, title: str, err: PikerError) -> None:
         """Say what went wrong; what is on screen stays, and stands still."""
-        self.notice.show_text(title, str(err), quiet=False)
-        self.pill.show_text(type(err).__name__, Palette.down)
+        self.notice.show_text(
+            title, f'{err}\n\nF5 tries again.', quiet=False
+        )
+        self.pill.show_text('Failed', Palette.down)
         if self.canvas.look is not None:
             self.canvas.watch = None
 

@@ -23,13 +23,14 @@ def walk(
 ):
     """``size`` believable bars that end before ``end_index``."""
     rng = np.random.default_rng(seed)
-    burst = np.exp(rng.normal(0, 0.45, size).cumsum() * 0.05)
-    burst /= burst.mean()
-    moves = rng.standard_t(4, size) * volatility * np.minimum(burst, 6)
+    # Volatility comes in waves, as it does.
+    waves = np.arange(size)[:, None] / np.array([37, 211, 1330, 9100])
+    burst = np.exp(0.35 * np.sin(waves + rng.random(4) * 6).sum(axis=1))
+    moves = rng.standard_t(4, size) * volatility * burst
     close = price * np.exp(moves.cumsum() - moves.sum())
     close = np.round(close / tick) * tick
     open_ = np.concatenate(([close[0]], close[:-1]))
-    reach = np.abs(rng.normal(0, volatility * 0.7, (2, size))) * close
+    reach = np.abs(rng.normal(0, volatility * 0.7, (2, size))) * close * burst
     high = np.maximum(open_, close) + reach[0]
     low = np.minimum(open_, close) - reach[1]
     rows = np.zeros(size, BAR_DTYPE)
