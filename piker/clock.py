@@ -23,6 +23,7 @@ __all__ = [
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+_MOST_AHEAD_NS = 3600 * NS_PER_S
 
 
 class Clock(Protocol):
@@ -93,9 +94,13 @@ class VenueClock:
             self._high_ns = 0
 
     def observe(self, event_ns: int) -> None:
-        """Note that the venue's clock read at least ``event_ns`` just now."""
+        """
+        Note that the venue's clock read at least ``event_ns`` just now.
+
+        A time more than an hour ahead is taken for a fault and ignored.
+        """
         ahead = event_ns - (self._base.now_ns() + self.offset_ns)
-        if ahead > 0:
+        if 0 < ahead < _MOST_AHEAD_NS:
             self.offset_ns += ahead
 
 

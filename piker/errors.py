@@ -32,6 +32,7 @@ __all__ = [
     'VenueDown',
     'VenueError',
     'VenueRefused',
+    'as_piker_error',
     'did_you_mean',
     'from_wire',
     'to_wire',
@@ -155,3 +156,18 @@ def from_wire(msg: dict[str, str]) -> PikerError:
     """The error that `to_wire` packed; an unknown class becomes the base."""
     cls = _tree(PikerError).get(msg.get('error', ''), PikerError)
     return cls(msg.get('message', ''))
+
+
+def as_piker_error(err: BaseException) -> PikerError | None:
+    """
+    The error itself, or the first one in a group of nothing but ours.
+
+    ``None`` for anything else, which is a bug and should surface as one.
+    """
+    if isinstance(err, PikerError):
+        return err
+    if isinstance(err, BaseExceptionGroup):
+        inner = [as_piker_error(e) for e in err.exceptions]
+        if all(inner):
+            return inner[0]
+    return None

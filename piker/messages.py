@@ -117,4 +117,4 @@ class Steps(msgspec.Struct, frozen=True):
     The sampler moved on: the newest bar's index for each period in s.
     """
 
-    index: dict[int, int]
+    index: dict[str, int]

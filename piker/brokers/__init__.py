@@ -1,1 +1,34 @@
-"""To be described."""
+"""
+Providers of market data, each behind `piker.data.backend.Backend`.
+
+Runs in ``brokerd.<provider>``, which loads the one provider it runs and no
+other; ``sim`` is the client of ``binance`` at the address of the embedded
+venue.
+"""
+from __future__ import annotations
+
+from importlib import import_module
+
+from ..data.backend import BackendFactory
+from ..errors import NoSuchProvider, did_you_mean
+
+__all__ = ['PROVIDERS', 'backend_factory']
+
+# Provider → the package whose `open_backend` serves it.
+PROVIDERS = {
+    'binance': 'piker.brokers.binance',
+    'sim': 'piker.brokers.binance',
+}
+
+
+def backend_factory(provider: str) -> BackendFactory:
+    """Load a provider; raises `NoSuchProvider` with a hint."""
+    package = PROVIDERS.get(provider)
+    if package is None:
+        raise NoSuchProvider(
+            f'no provider is called {provider!r}.'
+            f'{did_you_mean(provider, PROVIDERS)} '
+            f'The providers are {", ".join(PROVIDERS)}.'
+        )
+    factory: BackendFactory = import_module(package).open_backend
+    return factory

@@ -73,14 +73,18 @@ TICK_DTYPE: np.dtype[Any] = np.dtype([
     ('price', 'f8'),
     ('size', 'f8'),
     ('id', 'i8'),  # the venue's trade or update id
+    ('count', 'u4'),  # trades that one row stands for; 0 for quotes
 ])
 _FIELDS: tuple[str, ...] = TICK_DTYPE.names or ()
 
 # A tick on its way into the ring: the fields of TICK_DTYPE in order.
-TickRow = tuple[int, int, int, int, float, float, int]
+TickRow = tuple[int, int, int, int, float, float, int, int]
 
 # header words
-_RESERVED, _COMMITTED, _STATE, _BEAT, _QUOTE_VERSION = range(5)
+(
+    _RESERVED, _COMMITTED, _STATE, _BEAT, _QUOTE_VERSION, _BACKFILLING,
+    _HEARD,
+) = range(7)
 _COUNTS = 8  # words 8..23: counters by name, see `meta['counters']`
 _QUOTE = 32  # words 32..47: the latest quote, see `_QUOTE_FIELDS`
 
@@ -140,6 +144,7 @@ class Ticks:
     price: npt.NDArray[np.float64]
     size: npt.NDArray[np.float64]
     id: npt.NDArray[np.int64]
+    count: npt.NDArray[np.uint32]
     missed: int = 0
 
     def __len__(self) -> int:
@@ -260,6 +265,16 @@ class TickReader:
         return self._words[_BEAT]
 
     @property
+    def heard_ns(self) -> int:
+        """When anything last came over the feed's connection."""
+        return self._words[_HEARD]
+
+    @property
+    def backfilling(self) -> bool:
+        """Whether older bars are still being loaded."""
+        return bool(self._words[_BACKFILLING])
+
+    @property
     def counters(self) -> dict[str, int]:
         """Everything the writer counted, by name."""
         return {
@@ -299,8 +314,8 @@ class TickWriter:
         end = at + len(rows)
         words[_RESERVED] = end
         mask = self._mask
-        times, recvs, kinds, sides, prices, sizes, ids = self._fields
-        for time, recv, kind, side, price, size, id_ in rows:
+        times, recvs, kinds, sides, prices, sizes, ids, counts = self._fields
+        for time, recv, kind, side, price, size, id_, count in rows:
             slot = at & mask
             times[slot] = time
             recvs[slot] = recv
@@ -309,6 +324,7 @@ class TickWriter:
             prices[slot] = price
             sizes[slot] = size
             ids[slot] = id_
+            counts[slot] = count
             at += 1
         words[_COMMITTED] = end
         return len(rows)
@@ -329,6 +345,13 @@ class TickWriter:
 
     def set_state(self, state: FeedState) -> None:
         self._words[_STATE] = state
+
+    def set_backfilling(self, value: bool) -> None:
+        self._words[_BACKFILLING] = value
+
+    def heard(self, now_ns: int) -> None:
+        """Note that the connection is alive."""
+        self._words[_HEARD] = now_ns
 
     def beat(self, now_ns: int) -> None:
         """Show readers that this writer is alive."""

@@ -29,7 +29,7 @@ import trio
 # tractor uses trio.MultiError, which trio 0.23 deprecates; children import it
 # before any code of ours, hence the environment.
 warnings.filterwarnings(
-    'ignore', category=trio.TrioDeprecationWarning, module='tractor'
+    'ignore', category=FutureWarning, module='tractor'
 )
 os.environ.setdefault('PYTHONWARNINGS', 'ignore::FutureWarning:tractor')
 

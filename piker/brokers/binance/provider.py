@@ -1,0 +1,252 @@
+"""
+The provider: Binance's public market data as a `Backend`.
+"""
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+import trio
+from pydantic import BaseModel, ValidationError
+
+from ...clock import NS_PER_MS, SystemClock, VenueClock
+from ...data.backend import Subscription
+from ...data.ticks import TickRow
+from ...errors import BadMessage, VenueError
+from ...instruments import Instrument, InstrumentId
+from .decode import Router
+from .link import Links
+from .rest import Rest
+from .schemas import (
+    AggTrade,
+    ExchangeInfo,
+    Kline,
+    RestBookTicker,
+    RestTrade,
+    SymbolInfo,
+    pack_klines,
+)
+
+__all__ = ['Binance', 'open_backend']
+
+log = logging.getLogger(__name__)
+
+M = TypeVar('M', bound=BaseModel)
+
+_PAGE = 1000
+_INTERVALS = {1: '1s', 60: '1m'}
+_CLOCK_EVERY_S = 600.0
+_INSTRUMENTS_FOR_S = 3600.0
+
+
+class Binance:
+    """Satisfies `piker.data.backend.Backend`; made by `open_backend`."""
+
+    def __init__(
+        self,
+        name: str,
+        rest: Rest,
+        stream_url: str,
+        trades: str,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.name = name
+        self.clock = VenueClock(SystemClock())
+        self._rest = rest
+        self._trades = trades
+        self._router = Router(self.clock)
+        self._links = Links(stream_url, self._router, nursery)
+        self._instruments: dict[str, Instrument] = {}
+        self._listed_at = 0.0
+        self._listing = trio.Lock()
+
+    async def sync_clock(self) -> None:
+        """Read the venue's clock once."""
+        sent = time.time_ns()
+        answer = await self._rest.get('/api/v3/time')
+        received = time.time_ns()
+        try:
+            venue_ns = int(answer['serverTime']) * NS_PER_MS
+        except (KeyError, TypeError, ValueError) as err:
+            raise BadMessage(f'{self.name}: not a time: {answer!r}') from err
+        self.clock.sync(venue_ns, sent, received)
+
+    async def keep_clock(self) -> None:
+        """Read it again from time to time."""
+        while True:
+            await trio.sleep(_CLOCK_EVERY_S)
+            try:
+                await self.sync_clock()
+            except VenueError as err:
+                log.warning('%s: %s', self.name, err)
+
+    async def instruments(self) -> dict[str, Instrument]:
+        async with self._listing:
+            age = trio.current_time() - self._listed_at
+            if not self._instruments or age > _INSTRUMENTS_FOR_S:
+                answer = await self._rest.get('/api/v3/exchangeInfo')
+                info = _valid(ExchangeInfo, answer)
+                self._instruments = self._usable(info.symbols)
+                self._listed_at = trio.current_time()
+        return self._instruments
+
+    def _usable(self, symbols: list[SymbolInfo]) -> dict[str, Instrument]:
+        found = {}
+        for symbol in symbols:
+            try:
+                instrument = symbol.to_instrument(self.name)
+                key = InstrumentId.parse(instrument.id).local
+            except (BadMessage, ValueError) as err:
+                log.warning('%s: left out: %s', self.name, err)
+                continue
+            found[key] = instrument
+        return found
+
+    async def bars(
+        self, instrument: Instrument, period_s: int, start_ns: int, end_ns: int
+    ) -> npt.NDArray[Any]:
+        period_ns = period_s * 1_000_000_000
+        start_ns = max(start_ns, end_ns - _PAGE * period_ns, 0)
+        answer = await self._rest.get(
+            '/api/v3/klines',
+            symbol=instrument.raw_symbol,
+            interval=_INTERVALS[period_s],
+            startTime=start_ns // NS_PER_MS,
+            endTime=end_ns // NS_PER_MS - 1,
+            limit=_PAGE,
+        )
+        if not isinstance(answer, list):
+            raise BadMessage(f'{instrument.id}: not klines: {answer!r:.100}')
+        return pack_klines([Kline.parse(row) for row in answer])
+
+    async def trades_since(
+        self,
+        instrument: Instrument,
+        *,
+        time_ns: int | None = None,
+        after_id: int | None = None,
+    ) -> list[TickRow]:
+        if self._trades == 'trade':
+            return await self._fills_since(instrument, time_ns, after_id)
+        return await self._agg_trades(instrument, time_ns, after_id)
+
+    async def _agg_trades(
+        self, instrument: Instrument, time_ns: int | None, after_id: int | None
+    ) -> list[TickRow]:
+        found = await self._list(
+            AggTrade, '/api/v3/aggTrades', instrument, time_ns, after_id
+        )
+        recv = time.time_ns()
+        return [trade.to_row(recv) for trade in found]
+
+    async def _fills_since(
+        self, instrument: Instrument, time_ns: int | None, after_id: int | None
+    ) -> list[TickRow]:
+        if after_id is None:
+            # Single fills can be asked for by id only; an aggregate that
+            # opens at the right time names its first.
+            found = await self._list(
+                AggTrade, '/api/v3/aggTrades', instrument, time_ns, None
+            )
+            if not found:
+                return []
+            after_id = found[0].first_trade - 1
+        fills = await self._list(
+            RestTrade, '/api/v3/historicalTrades', instrument, None, after_id
+        )
+        recv = time.time_ns()
+        return [fill.to_row(recv) for fill in fills]
+
+    async def _list(
+        self,
+        model: type[M],
+        path: str,
+        instrument: Instrument,
+        time_ns: int | None,
+        after_id: int | None,
+    ) -> list[M]:
+        answer = await self._rest.get(
+            path,
+            symbol=instrument.raw_symbol,
+            startTime=None if time_ns is None else time_ns // NS_PER_MS,
+            fromId=None if after_id is None else after_id + 1,
+            limit=_PAGE,
+        )
+        if not isinstance(answer, list):
+            raise BadMessage(f'{path}: not a list: {answer!r:.100}')
+        return [_valid(model, item) for item in answer]
+
+    async def top(self, instrument: Instrument) -> tuple[float, ...]:
+        answer = await self._rest.get(
+            '/api/v3/ticker/bookTicker', symbol=instrument.raw_symbol
+        )
+        top = _valid(RestBookTicker, answer)
+        return top.bidPrice, top.bidQty, top.askPrice, top.askQty
+
+    def subscribe(
+        self, instrument: Instrument, subscription: Subscription
+    ) -> AbstractAsyncContextManager[None]:
+        symbol = instrument.raw_symbol.lower()
+        streams = [f'{symbol}@{self._trades}', f'{symbol}@bookTicker']
+        return self._links.subscribed(streams, subscription)
+
+    def status(self) -> dict[str, Any]:
+        return {
+            'rest_requests': self._rest.requests,
+            'rest_weight_1m': self._rest.used_weight,
+            'clock_offset_ms': round(self.clock.offset_ns / NS_PER_MS, 3),
+            'links': self._links.status(),
+            **self._router.status(),
+        }
+
+
+def _valid(model: Callable[..., M], data: Any) -> M:
+    validate: Any = getattr(model, 'model_validate')  # noqa: B009
+    try:
+        found: M = validate(data)
+    except ValidationError as err:
+        problem = err.errors()[0]
+        where = '.'.join(str(part) for part in problem['loc'])
+        raise BadMessage(
+            f'not a valid {model.__name__}: {where}: {problem["msg"]}: '
+            f'{problem["input"]!r:.100}'
+        ) from err
+    return found
+
+
+@asynccontextmanager
+async def open_backend(
+    name: str, settings: dict[str, Any], upstream: dict[str, Any]
+) -> AsyncGenerator[Binance, None]:
+    """
+    The provider ``name`` with these settings.
+
+    For ``sim``, ``upstream`` says where the embedded venue listens, unless
+    the settings name one by ``url``.  Raises `VenueDown` if the venue does
+    not even tell the time.
+    """
+    address = settings.get('url') or ''
+    if upstream:
+        address = f'http://{upstream["host"]}:{upstream["port"]}'
+    rest_url = address or settings['rest_url']
+    stream_url = (
+        address.replace('http', 'ws', 1) if address
+        else settings['stream_url']
+    )
+    rest = Rest(rest_url)
+    try:
+        async with trio.open_nursery() as nursery:
+            backend = Binance(
+                name, rest, stream_url, settings['trades'], nursery
+            )
+            await backend.sync_clock()
+            nursery.start_soon(backend.keep_clock)
+            yield backend
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True), trio.move_on_after(1):
+            await rest.aclose()

@@ -1,0 +1,97 @@
+"""
+The venue's REST API: one session, errors translated, limits honoured.
+
+Source: Binance Spot API documentation, "General API Information" and
+"Limits": 429 asks to back off for ``Retry-After`` seconds, 418 means banned
+for as long.
+"""
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import asks
+import msgspec
+import trio
+
+from ...errors import BadMessage, VenueDown, VenueError, VenueRefused
+
+__all__ = ['Rest']
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 10.0
+_CONNECTIONS = 8
+_DEFAULT_RETRY_AFTER_S = 5.0
+_MOST_RETRY_AFTER_S = 3600.0
+
+
+class Rest:
+    """GET requests to ``base_url``; many may be under way at once."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip('/')
+        self._session = asks.Session(connections=_CONNECTIONS)
+        self._blocked_until = 0.0
+        self.requests = 0
+        self.used_weight = 0
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """
+        The decoded JSON answer of ``path``.
+
+        Waits while the venue has asked us to back off.  Raises `VenueDown`
+        if it cannot be reached or fails, `VenueRefused` if it will not
+        answer this request, `BadMessage` if the answer is not JSON.
+        """
+        await self._wait_for_permission()
+        url = f'{self.base_url}{path}'
+        query = {k: v for k, v in params.items() if v is not None}
+        self.requests += 1
+        answer = None
+        try:
+            with trio.move_on_after(_TIMEOUT_S):
+                answer = await self._session.get(url, params=query)
+        except Exception as err:
+            # asks raises what its transport and parser raise, of all kinds
+            raise VenueDown(f'{url} cannot be reached: {err!r}') from err
+        if answer is None:
+            raise VenueDown(f'{url} did not answer within {_TIMEOUT_S:.0f} s')
+        return self._read(url, answer)
+
+    def _read(self, url: str, answer: Any) -> Any:
+        headers = {k.lower(): v for k, v in answer.headers.items()}
+        weight = headers.get('x-mbx-used-weight-1m', '')
+        if weight.isdigit():
+            self.used_weight = int(weight)
+        status = int(answer.status_code)
+        if status == 200:
+            try:
+                return msgspec.json.decode(answer.content)
+            except msgspec.DecodeError as err:
+                raise BadMessage(f'{url}: not JSON: {err}') from err
+        raise self._failure(url, status, headers, answer.content)
+
+    def _failure(
+        self, url: str, status: int, headers: dict[str, str], body: bytes
+    ) -> VenueError:
+        text = body[:200].decode(errors='replace')
+        if status in (418, 429):
+            try:
+                pause = float(headers['retry-after'])
+            except (KeyError, ValueError):
+                pause = _DEFAULT_RETRY_AFTER_S
+            pause = min(max(pause, 0.0), _MOST_RETRY_AFTER_S)
+            self._blocked_until = trio.current_time() + pause
+            log.warning('%s: status %d: pausing %.1f s', url, status, pause)
+            return VenueDown(f'{url}: the venue limits us (status {status})')
+        if status >= 500:
+            return VenueDown(f'{url}: status {status}: {text}')
+        return VenueRefused(f'{url}: status {status}: {text}')
+
+    async def _wait_for_permission(self) -> None:
+        while (pause := self._blocked_until - trio.current_time()) > 0:
+            await trio.sleep(pause)
+
+    async def aclose(self) -> None:
+        await self._session.close()

@@ -1,0 +1,49 @@
+"""
+``brokerd``: the daemon of one provider.
+"""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import trio
+
+from ..clock import SystemClock
+from ..data.bus import open_bus
+from ..data.endpoints import BUS
+from ..errors import as_piker_error, to_wire
+from ..service import actor_state, daemon_life, tractor
+from . import backend_factory
+
+__all__ = ['brokerd']
+
+
+@tractor.context  # type: ignore[untyped-decorator, unused-ignore]
+async def brokerd(
+    ctx: Any, part: str, root: dict[str, Any], upstream: dict[str, Any]
+) -> None:
+    """
+    Serve the provider called ``part`` until the root ends.
+
+    ``upstream`` is what its helper daemon said of itself, if it has one.
+    """
+    settings = root['settings']
+    async with daemon_life(f'brokerd.{part}', root) as tree:
+        prefix = tree.process_prefix(os.getpid())
+        try:
+            factory = backend_factory(part)
+            own = settings['providers'].get(part, {})
+            async with (
+                factory(part, own, upstream) as backend,
+                open_bus(
+                    backend, SystemClock(), prefix, settings['feed']
+                ) as bus,
+            ):
+                actor_state()[BUS] = bus
+                await ctx.started({'provider': part})
+                await trio.sleep_forever()
+        except Exception as err:
+            known = as_piker_error(err)
+            if known is None:
+                raise
+            await ctx.started(to_wire(known))

@@ -1,0 +1,208 @@
+"""
+The bus of one ``brokerd``: which feeds run, and who uses them.
+
+One task an instrument, started at the first request and registered for later
+look-ups; every further client of the same instrument only adds its name.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import trio
+
+from ..clock import NS_PER_S, Clock
+from ..errors import (
+    DataError,
+    NoSuchSymbol,
+    PikerError,
+    VenueDown,
+    as_piker_error,
+    did_you_mean,
+)
+from ..instruments import Instrument, InstrumentId
+from ..messages import FeedStatus
+from .backend import Backend
+from .live import LiveFeed
+from .sampling import Sampler
+from .wake import WakerHub
+
+__all__ = ['Bus', 'open_bus']
+
+log = logging.getLogger(__name__)
+
+# How long the first data of a feed may take.
+_START_TIMEOUT_S = 20.0
+_LINGER_CHECK_S = 1.0
+
+
+class Bus:
+    """The feeds of one provider; made by `open_bus`."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        clock: Clock,
+        prefix: str,
+        settings: dict[str, Any],
+        nursery: trio.Nursery,
+    ) -> None:
+        self.backend = backend
+        self.hub = WakerHub(prefix)
+        self.sampler = Sampler(backend.clock)
+        self._clock = clock
+        self._prefix = prefix
+        self._settings = settings
+        self._nursery = nursery
+        self._feeds: dict[str, LiveFeed] = {}
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._errors: dict[str, PikerError] = {}
+        self._keys = 0
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Look up by any spelling of the id; `NoSuchSymbol` with a hint."""
+        local = InstrumentId.parse(symbol).local
+        known = await self.backend.instruments()
+        found = known.get(local)
+        if found is None:
+            hint = did_you_mean(local, known)
+            raise NoSuchSymbol(
+                f'{self.backend.name} has no symbol {local!r}.{hint} '
+                f'`piker search TEXT` lists what there is.'
+            )
+        return found
+
+    async def feed(self, symbol: str) -> LiveFeed:
+        """
+        The feed of an instrument, once its memory can be mapped.
+
+        Raises `NoSuchSymbol`, or `VenueError` if the venue cannot serve it.
+        """
+        instrument = await self.instrument(symbol)
+        feed = self._feeds.get(instrument.id)
+        if feed is None:
+            # No checkpoint between look-up and entry: that is the lock.
+            feed = self._make(instrument)
+            self._feeds[instrument.id] = feed
+            self._nursery.start_soon(self._keep, feed)
+        with trio.move_on_after(_START_TIMEOUT_S):
+            await _first(feed.ready, feed.closed)
+        if feed.closed.is_set():
+            raise self._errors.pop(
+                instrument.id, VenueDown(f'{instrument.id}: the feed ended')
+            )
+        if not feed.ready.is_set():
+            raise VenueDown(
+                f'{instrument.id}: no data within {_START_TIMEOUT_S:.0f} s: '
+                f'the stream of {self.backend.name} cannot be reached'
+            )
+        return feed
+
+    def _make(self, instrument: Instrument) -> LiveFeed:
+        settings = self._settings
+        return LiveFeed(
+            instrument,
+            self.backend,
+            prefix=self._prefix,
+            hub=self.hub,
+            sampler=self.sampler,
+            clock=self._clock,
+            history={
+                1: settings['history_1s'],
+                60: settings['history_60s'],
+            },
+            ring=settings['ring'],
+            stale_after_s=settings['stale_after_s'],
+        )
+
+    async def _keep(self, feed: LiveFeed) -> None:
+        """Run a feed; its failure ends it alone and is told to who asks."""
+        name = feed.instrument.id
+        try:
+            with trio.CancelScope() as scope:
+                self._scopes[name] = scope
+                await feed.run()
+        except Exception as err:
+            known = as_piker_error(err)
+            if known is None:
+                log.exception('%s: the feed broke', name)
+                known = DataError(f'{name}: the feed broke: {err!r}')
+            else:
+                log.warning('%s: the feed failed: %s', name, known)
+            self._errors[name] = known
+        finally:
+            self._feeds.pop(name, None)
+            self._scopes.pop(name, None)
+
+    @contextmanager
+    def registered(self, feeds: list[LiveFeed], client: str) -> Iterator[None]:
+        """Hold the feeds for a client."""
+        self._keys += 1
+        key = self._keys
+        for feed in feeds:
+            feed.subscribers[key] = client
+        try:
+            yield
+        finally:
+            for feed in feeds:
+                feed.subscribers.pop(key, None)
+                feed.unused_since_ns = self._clock.now_ns()
+
+    def drop(self, symbol: str) -> bool:
+        """End a feed and destroy its memory; whether it ran."""
+        scope = self._scopes.get(str(InstrumentId.parse(symbol)))
+        if scope is None:
+            return False
+        scope.cancel()
+        return True
+
+    def status(self) -> list[FeedStatus]:
+        return [feed.status() for feed in self._feeds.values()]
+
+    async def drop_unused(self) -> None:
+        """End feeds that nobody has used for as long as the settings say."""
+        linger_ns = int(self._settings['linger_s'] * NS_PER_S)
+        while True:
+            await trio.sleep(_LINGER_CHECK_S)
+            now = self._clock.now_ns()
+            for name, feed in list(self._feeds.items()):
+                unused = now - feed.unused_since_ns
+                idle = not feed.subscribers and feed.ready.is_set()
+                if idle and unused > linger_ns:
+                    log.info('%s: unused, dropping it', name)
+                    self.drop(name)
+
+
+async def _first(*events: trio.Event) -> None:
+    """Return once any of the events is set."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        for event in events:
+            nursery.start_soon(wait, event)
+
+
+@asynccontextmanager
+async def open_bus(
+    backend: Backend, clock: Clock, prefix: str, settings: dict[str, Any]
+) -> AsyncGenerator[Bus, None]:
+    """
+    The bus with its background tasks; leaving it ends every feed.
+
+    ``prefix`` begins the names of all shared memory of this daemon.
+    """
+    async with trio.open_nursery() as nursery:
+        bus = Bus(backend, clock, prefix, settings, nursery)
+        try:
+            await nursery.start(bus.hub.serve)
+            nursery.start_soon(bus.sampler.run)
+            nursery.start_soon(bus.drop_unused)
+            yield bus
+        finally:
+            nursery.cancel_scope.cancel()
+            bus.hub.unlink()

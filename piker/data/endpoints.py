@@ -1,0 +1,117 @@
+"""
+What ``brokerd`` answers to its clients, by remote call.
+
+Errors that a person can act on travel as data (`errors.to_wire`).
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from ..errors import PikerError, to_wire
+from ..messages import Steps, pack
+from ..service import actor_state, tractor, wait_exit
+from .bus import Bus
+from .live import LiveFeed
+
+__all__ = [
+    'BUS',
+    'drop_feed',
+    'feed_status',
+    'follow_steps',
+    'list_instruments',
+    'open_feeds',
+]
+
+# The key of the bus in `actor_state`.
+BUS = 'bus'
+
+
+def _bus() -> Bus:
+    bus: Bus = actor_state()[BUS]
+    return bus
+
+
+@tractor.context  # type: ignore[untyped-decorator, unused-ignore]
+async def open_feeds(
+    ctx: Any, symbols: list[str], client: str, pid: int, started: int
+) -> None:
+    """
+    Hold feeds for a client until it leaves, dies, or one of them ends.
+
+    Starts with a `FlumeInfo` for each symbol, in order, or with the error.
+    The feeds start side by side.
+    """
+    bus = _bus()
+    feeds: dict[str, LiveFeed] = {}
+    errors: list[PikerError] = []
+
+    async def start(symbol: str) -> None:
+        try:
+            feeds[symbol] = await bus.feed(symbol)
+        except PikerError as err:
+            errors.append(err)
+
+    async with trio.open_nursery() as nursery:
+        for symbol in symbols:
+            nursery.start_soon(start, symbol)
+    if errors:
+        await ctx.started(to_wire(errors[0]))
+        return
+    held = [feeds[symbol] for symbol in symbols]
+    with bus.registered(held, client):
+        await ctx.started({'flumes': [pack(feed.info()) for feed in held]})
+        async with trio.open_nursery() as nursery:
+
+            async def end_after(wait: Any) -> None:
+                await wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end_after, lambda: wait_exit(pid, started))
+            for feed in held:
+                nursery.start_soon(end_after, feed.closed.wait)
+
+
+@tractor.context  # type: ignore[untyped-decorator, unused-ignore]
+async def follow_steps(ctx: Any, pid: int, started: int) -> None:
+    """Stream `Steps` of the sampler until the client leaves or dies."""
+    with _bus().sampler.followed() as steps:
+        await ctx.started({})
+        async with ctx.open_stream() as stream, trio.open_nursery() as nursery:
+
+            async def end_with_client() -> None:
+                await wait_exit(pid, started)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end_with_client)
+            async for index in steps:
+                await stream.send(
+                    pack(Steps({str(p): i for p, i in index.items()}))
+                )
+
+
+async def list_instruments() -> dict[str, Any]:
+    """Every instrument of the provider."""
+    try:
+        known = await _bus().backend.instruments()
+    except PikerError as err:
+        return to_wire(err)
+    return {'instruments': [pack(found) for found in known.values()]}
+
+
+async def feed_status() -> dict[str, Any]:
+    """`FeedStatus` of each feed, and the provider's own counters."""
+    bus = _bus()
+    return {
+        'feeds': [pack(status) for status in bus.status()],
+        'provider': bus.backend.status(),
+    }
+
+
+async def drop_feed(symbol: str) -> dict[str, Any]:
+    """End a feed and destroy its shared memory."""
+    try:
+        return {'dropped': _bus().drop(symbol)}
+    except PikerError as err:
+        return to_wire(err)

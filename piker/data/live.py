@@ -1,0 +1,427 @@
+"""
+One instrument's live data in ``brokerd``: the only writer of its memory.
+
+`LiveFeed` takes ticks from a provider, checks them, writes the ring, the
+latest quote and the bars, and wakes sleeping readers.  Trades carry
+consecutive ids; wherever one is missing (at the start, after a reconnect, in
+the middle of the stream) the ticks that follow are held back, the missing
+trades are fetched from the venue, and both are joined in the tape's order.
+"""
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import ExitStack
+
+import trio
+
+from ..clock import NS_PER_S, Clock
+from ..errors import BadMessage, VenueError
+from ..instruments import Instrument
+from ..messages import FeedStatus, FlumeInfo
+from .backend import Backend
+from .backfill import History, backfill_bars, load_start
+from .bars import BarWriter
+from .sampling import BarBuilder, Sampler
+from .ticks import FeedState, Kind, TickRow, TickWriter
+from .wake import WakerHub
+
+__all__ = ['LiveFeed']
+
+log = logging.getLogger(__name__)
+
+PERIODS_S = (1, 60)
+_TRADE, _BID = int(Kind.TRADE), int(Kind.BID)
+# A trade older than its predecessor by more than this is refused.
+_BACKWARDS_NS = NS_PER_S
+# A trade further ahead of the venue's clock than this is refused: a bar for
+# each second up to it would be made otherwise.
+_AHEAD_NS = 3600 * NS_PER_S
+# Held-back ticks are bounded; beyond this the hole is left and counted.
+_MOST_HELD = 500_000
+_NO_QUOTE: TickRow = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
+_HEAL_TRIES = 5
+_HEAL_PAUSE_S = 0.25
+
+
+class LiveFeed:
+    """
+    The writer of one instrument; satisfies `backend.Subscription`.
+
+    Run `run` in a task; `ready` is set once readers may map the memory.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        backend: Backend,
+        *,
+        prefix: str,
+        hub: WakerHub,
+        sampler: Sampler,
+        clock: Clock,
+        history: dict[int, int],
+        ring: int,
+        stale_after_s: float,
+    ) -> None:
+        self.instrument = instrument
+        self._backend = backend
+        self._stem = f'{prefix}{instrument.id}'
+        self._hub = hub
+        self._sampler = sampler
+        self._clock = clock
+        self._history = history
+        self._stale_after_ns = int(stale_after_s * NS_PER_S)
+        self.ring = TickWriter(
+            f'{self._stem}.ticks', instrument.id, capacity=ring
+        )
+        self._reader = self.ring.reader()
+        self._waker = hub.ring(self.ring.segment.name)
+        self._builders: dict[int, BarBuilder] = {}
+        self._inverse_tick = 1 / float(instrument.tick_size)
+        self.ready = trio.Event()
+        self.closed = trio.Event()
+        self.subscribers: dict[int, str] = {}
+        self.unused_since_ns = clock.now_ns()
+        # Held-back ticks while trades are missing, else None.
+        self._held: list[TickRow] | None = []
+        self._heal = trio.Event()
+        self._next_id: int | None = None
+        self._last_ns = 0
+        self._last_update = 0
+        self._volume = 0.0
+        self._day = 0
+        self._seam_ns = 0
+        self._bid = self._ask = _NO_QUOTE
+        self._rate = 0.0
+        self._rate_at = (clock.now_ns(), 0)
+
+    # what the provider calls
+
+    def rows(self, rows: list[TickRow]) -> None:
+        """Take ticks in the order of arrival."""
+        if self._held is not None:
+            self._held += rows
+            return
+        self._take(rows)
+
+    def refused(self, count: int) -> None:
+        self.ring.count('refused', count)
+
+    def link_up(self) -> None:
+        """The stream runs (again): whatever was missed is fetched first."""
+        self._last_update = 0
+        if self._held is None:
+            self._held = []
+        self.ring.heard(self._clock.now_ns())
+        self._heal.set()
+
+    def link_down(self, reason: str) -> None:
+        self.ring.count('reconnects')
+        self._set_state(FeedState.RECONNECTING)
+        log.warning('%s: %s', self.instrument.id, reason)
+
+    def link_alive(self) -> None:
+        self.ring.heard(self._clock.now_ns())
+        if self._reader.state == FeedState.STALE and self._held is None:
+            self._set_state(FeedState.LIVE)
+
+    # taking ticks
+
+    def _take(self, rows: list[TickRow], *, final: bool = False) -> None:
+        """
+        Write ``rows``, up to the first trade that does not follow on.
+
+        With ``final`` they are the venue's last word: what is missing in
+        them stays missing and is counted.
+        """
+        out: list[TickRow] = []
+        trade = quote = None
+        for at, row in enumerate(rows):
+            if row[2] == _TRADE:
+                expected = self._next_id
+                id_ = row[6]
+                if expected is not None and id_ != expected:
+                    if id_ < expected:
+                        self.ring.count('duplicates')
+                        continue
+                    if not final:
+                        self.ring.count('gaps')
+                        self._held = rows[at:]
+                        self._heal.set()
+                        break
+                    self._hole(id_ - expected, id_)
+                self._next_id = id_ + 1
+                if not self._trade(row):
+                    self.ring.count('refused')
+                    continue
+                trade = row
+            else:
+                if not self._is_quote(row):
+                    self.ring.count('refused')
+                    continue
+                if row[6] < self._last_update:
+                    self.ring.count('late')
+                    continue
+                self._last_update = row[6]
+                quote = row
+                if row[2] == _BID:
+                    self._bid = row
+                else:
+                    self._ask = row
+            out.append(row)
+        if out:
+            self._write(out, trade, quote)
+
+    def _write(
+        self, out: list[TickRow], trade: TickRow | None, quote: TickRow | None
+    ) -> None:
+        self.ring.write(out)
+        values: dict[str, float] = {'recv': out[-1][1]}
+        if trade:
+            values |= {
+                'last': trade[4],
+                'last_size': trade[5],
+                'time': trade[0],
+                'volume': self._volume,
+            }
+        if quote:
+            values |= {
+                'bid': self._bid[4],
+                'bid_size': self._bid[5],
+                'ask': self._ask[4],
+                'ask_size': self._ask[5],
+                'quote_time': quote[0],
+            }
+        self.ring.set_quote(**values)
+        self._waker.wake()
+
+    def _trade(self, row: TickRow) -> bool:
+        """Put a trade into the bars; whether it could be used at all."""
+        time, _, _, _, price, size, _, count = row
+        ticks = price * self._inverse_tick
+        usable = (
+            price > 0
+            and size > 0
+            and math.isfinite(ticks)
+            and math.isfinite(size)
+            and abs(ticks - round(ticks)) < 1e-4
+            and time > self._last_ns - _BACKWARDS_NS
+            and time < self._backend.clock.now_ns() + _AHEAD_NS
+        )
+        if not usable:
+            log.debug('%s: refused the trade %s', self.instrument.id, row)
+            return False
+        self._last_ns = max(time, self._last_ns)
+        for builder in self._builders.values():
+            builder.put(time, price, size, count)
+        day = time // (86400 * NS_PER_S)
+        if day > self._day:
+            self._day, self._volume = day, 0.0
+        self._volume += size
+        self.ring.count('trades', count)
+        return True
+
+    def _is_quote(self, row: TickRow) -> bool:
+        price, size = row[4], row[5]
+        usable = (
+            math.isfinite(price)
+            and math.isfinite(size)
+            and price >= 0
+            and size >= 0
+        )
+        if usable:
+            self.ring.count('quotes')
+        return usable
+
+    # the life of a feed
+
+    async def run(self) -> None:
+        """
+        Live until cancelled; raises `VenueError` if it cannot even start.
+
+        The memory's names are gone when it ends.
+        """
+        try:
+            async with self._backend.subscribe(self.instrument, self):
+                start = await load_start(
+                    self._backend, self.instrument, PERIODS_S
+                )
+                with ExitStack() as stack:
+                    self._open_buffers(start, stack)
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._heal_forever)
+                        nursery.start_soon(self._backfill, start)
+                        nursery.start_soon(self._beat)
+        finally:
+            self._set_state(FeedState.CLOSED)
+            self.closed.set()
+            self.unlink()
+
+    def _open_buffers(self, start: History, stack: ExitStack) -> None:
+        for period_s in PERIODS_S:
+            writer = BarWriter(
+                f'{self._stem}.{period_s}s',
+                self.instrument.id,
+                period_s,
+                start.seam_ns // (period_s * NS_PER_S),
+            )
+            stack.callback(writer.unlink)
+            writer.prepend(start.bars[period_s])
+            builder = BarBuilder(
+                writer, self.instrument.size_digits, start.last
+            )
+            builder.advance(start.seam_ns)
+            self._builders[period_s] = builder
+            stack.enter_context(self._sampler.registered(builder))
+        self._volume = start.day_volume
+        self._day = start.seam_ns // (86400 * NS_PER_S)
+        self._seam_ns = start.seam_ns
+        self.ring.set_quote(
+            last=start.last,
+            time=start.last_ns,
+            bid=start.top[0],
+            bid_size=start.top[1],
+            ask=start.top[2],
+            ask_size=start.top[3],
+            volume=start.day_volume,
+            quote_time=start.read_ns,
+            recv=self._clock.now_ns(),
+        )
+
+    async def _backfill(self, start: History) -> None:
+        self.ring.set_backfilling(True)
+        try:
+            async with trio.open_nursery() as nursery:
+                for period_s, builder in self._builders.items():
+                    nursery.start_soon(
+                        backfill_bars,
+                        self._backend,
+                        self.instrument,
+                        builder.writer,
+                        self._history[period_s],
+                    )
+        finally:
+            self.ring.set_backfilling(False)
+
+    async def _heal_forever(self) -> None:
+        while True:
+            await self._heal.wait()
+            self._heal = trio.Event()
+            await self._join_tape()
+            if not self.ready.is_set():
+                self.ready.set()
+
+    async def _join_tape(self) -> None:
+        """Fetch what is missing before the held-back ticks; then go on."""
+        for attempt in range(_HEAL_TRIES):
+            try:
+                await self._fetch_missing()
+                break
+            except (VenueError, BadMessage) as err:
+                log.warning('%s: fetching trades: %s', self.instrument.id, err)
+                if len(self._held or ()) > _MOST_HELD:
+                    break
+                await trio.sleep(_HEAL_PAUSE_S * 2 ** attempt)
+        held, self._held = self._held or [], None
+        first = _first_trade(held)
+        if first is not None and self._next_id is not None:
+            if first > self._next_id:
+                self._hole(first - self._next_id, first)
+                self._next_id = first
+            # What was fetched may reach into what was held: no duplicates.
+            held = [
+                row for row in held
+                if row[2] != _TRADE or row[6] >= self._next_id
+            ]
+        self._set_state(FeedState.LIVE)
+        self._take(held)
+
+    async def _fetch_missing(self) -> None:
+        while True:
+            after = None if self._next_id is None else self._next_id - 1
+            page = await self._backend.trades_since(
+                self.instrument,
+                after_id=after,
+                time_ns=self._seam_ns if after is None else None,
+            )
+            first = _first_trade(self._held or [])
+            if after is None and page:
+                self._next_id = page[0][6]
+            fresh = [
+                row for row in page
+                if row[6] >= (self._next_id or 0)
+                and (first is None or row[6] < first)
+            ]
+            if not fresh:
+                return
+            self._take(fresh, final=True)
+            self.ring.count('filled', len(fresh))
+
+    def _hole(self, missing: int, before: int) -> None:
+        log.error(
+            '%s: %d trades are missing before id %d and the venue does not '
+            'give them', self.instrument.id, missing, before,
+        )
+        self.ring.count('missed', missing)
+
+    async def _beat(self) -> None:
+        """Show readers that this writer lives, and whether the venue does."""
+        while True:
+            now = self._clock.now_ns()
+            self.ring.beat(now)
+            silent = now - self._reader.heard_ns
+            live = self._reader.state == FeedState.LIVE
+            if live and silent > self._stale_after_ns:
+                self._set_state(FeedState.STALE)
+            since, ticks = self._rate_at
+            if now - since > NS_PER_S:
+                written = self._reader.written
+                self._rate = (written - ticks) * NS_PER_S / (now - since)
+                self._rate_at = now, written
+            await trio.sleep(0.5)
+
+    def _set_state(self, state: FeedState) -> None:
+        if self._reader.state != state:
+            log.info('%s is %s', self.instrument.id, state.label)
+            self.ring.set_state(state)
+            self._waker.wake()
+
+    def unlink(self) -> None:
+        self._hub.drop_ring(self.ring.segment.name)
+        self.ring.unlink()
+
+    # what is said of it
+
+    def info(self) -> FlumeInfo:
+        return FlumeInfo(
+            self.instrument,
+            self.ring.segment.name,
+            {p: b.writer.segment_name for p, b in self._builders.items()},
+            self._hub.address,
+        )
+
+    def status(self) -> FeedStatus:
+        reader = self._reader
+        counters = reader.counters
+        counters['amended'] = sum(b.amended for b in self._builders.values())
+        quote = reader.quote()
+        return FeedStatus(
+            self.instrument.id,
+            reader.state.label,
+            len(self.subscribers),
+            reader.written,
+            self._rate,
+            (self._clock.now_ns() - quote.recv) / NS_PER_S,
+            {str(p): len(b.writer) for p, b in self._builders.items()},
+            reader.backfilling,
+            counters,
+        )
+
+
+def _first_trade(rows: list[TickRow]) -> int | None:
+    """The id of the first trade among ``rows``."""
+    for row in rows:
+        if row[2] == _TRADE:
+            return row[6]
+    return None
