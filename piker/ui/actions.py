@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 __all__ = ['chart_commands']
 
 
-def _fit_prices(view: Viewport) -> None:
-    view.prices = None
-
-
 def chart_commands(window: ChartWindow) -> Commands:
     """Everything that can be done to ``window``, with its keys."""
     canvas = window.canvas
@@ -42,7 +38,7 @@ def chart_commands(window: ChartWindow) -> Commands:
     add('view.page-forward', 'Move forward by a page',
         lambda: canvas.pan_share(0.9), 'PgDown')
     add('view.fit', 'Fit the price axis to the bars',
-        lambda: canvas.apply(_fit_prices), 'F')
+        lambda: canvas.apply(Viewport.fit), 'F')
 
     add('period.1s', 'Bars of one second', lambda: window.show_period(1), '1')
     add('period.1m', 'Bars of one minute',

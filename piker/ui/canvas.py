@@ -9,6 +9,7 @@ orders), then what is live, then the crosshair.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pyqtgraph as pg
@@ -22,16 +23,16 @@ from PyQt5.QtGui import (
 )
 from PyQt5.QtWidgets import QFrame, QGraphicsItem, QGraphicsView, QWidget
 
+from ..errors import PikerError
 from .feeds import Look, Watch
 from .live import draw_cursor, draw_legend, draw_live, legend_of
+from .mouse import Mouse
 from .picture import Picture, Scene
 from .theme import Palette, color
 from .viewport import Viewport
 
 __all__ = ['Canvas']
 
-# One notch of a mouse wheel is 120 (QWheelEvent::angleDelta).
-_ZOOM_PER_NOTCH = 0.86
 # Pixels from one bar to the next in a fresh chart.
 _SPACING = 7.0
 
@@ -60,10 +61,12 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
     """
     Shows a `Watch`; `refresh` brings it up to date.
 
-    ``moved`` is emitted when the view was changed by hand.
+    ``moved`` is emitted when the view was changed by hand, ``failed`` with a
+    `PikerError` when the bars cannot be read.
     """
 
     moved = pyqtSignal()
+    failed = pyqtSignal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, background=None)
@@ -72,6 +75,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         self.setBackgroundBrush(color(Palette.background))
         self.setRenderHint(QPainter.Antialiasing, False)
         self.setMouseTracking(True)
+        self.viewport().setMouseTracking(True)
         self.setFocusPolicy(Qt.NoFocus)
         self.view = Viewport()
         self.picture = Picture()
@@ -79,8 +83,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         self.look: Look | None = None
         self.frame_scene: Scene | None = None
         self.quotes = True
-        self.cursor_at: QPoint | None = None
-        self._grab: tuple[str, QPoint] | None = None
+        self.mouse = Mouse(self)
         self._fresh = True
         self.overlay = pg.ItemGroup()
         self.overlay.setZValue(10)
@@ -114,7 +117,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         watch.period_s = period_s
         self.view.reperiod(ratio, self._span())
         self.picture.forget()
-        self.redraw()
+        self.refresh(watch.look())
 
     def refresh(self, look: Look) -> None:
         """Take in what was seen and schedule a repaint."""
@@ -128,13 +131,15 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
                 self._fresh = False
                 self.picture.fit_axis(watch, self.look)
                 self.view.span = self._span()
-            if self.look.segment != watch.bars.segment_name:
-                self.look = watch.look()
-            self.frame_scene = self.picture.compose(
-                watch, self.look, self.view, self.size(),
-                self.devicePixelRatioF(),
-            )
-            self._place_overlay(self.frame_scene)
+            try:
+                self.frame_scene = self.picture.compose(
+                    watch, self.look, self.view, self.size(),
+                    self.devicePixelRatioF(),
+                )
+            except PikerError as err:
+                self.failed.emit(err)
+            else:
+                self._place_overlay(self.frame_scene)
         self.viewport().update()
 
     def _span(self) -> float:
@@ -168,24 +173,19 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         scene, watch, look = self.frame_scene, self.watch, self.look
         if scene is None or watch is None or look is None:
             return
+        if look.stop == look.first:
+            return
         index = look.stop - 1
-        at = self.cursor_at
-        if at and self._zone(at) == 'plot' and self._grab is None:
+        at = self.mouse.hover
+        if at and self.zone(at) == 'plot':
             index = int(scene.frame.index(at.x()) // 1)
             draw_cursor(painter, watch, scene, at)
-        legend = legend_of(watch, look, index)
-        if legend:
+        # The buffer may be gone, which the next look will tell.
+        with suppress(PikerError):
+            legend = legend_of(watch, look, index)
             draw_legend(painter, legend, watch.instrument.base.upper())
 
-    # -- hands on it
-
-    def _zone(self, at: QPoint) -> str:
-        scene = self.frame_scene
-        if scene is None:
-            return ''
-        if at.x() >= scene.frame.width:
-            return 'prices'
-        return 'plot' if at.y() < scene.frame.height else 'times'
+    # -- changes of the view
 
     def _changed(self) -> None:
         self.redraw()
@@ -214,79 +214,34 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         change(self.view)
         self._changed()
 
+    def zone(self, at: QPoint) -> str:
+        """``plot``, ``prices`` or ``times``; empty while nothing is shown."""
+        scene = self.frame_scene
+        if scene is None:
+            return ''
+        if at.x() >= scene.frame.width:
+            return 'prices'
+        return 'plot' if at.y() < scene.frame.height else 'times'
+
+    # -- Qt
+
     def wheelEvent(self, event: QWheelEvent) -> None:
-        turn = event.angleDelta()
-        sideways = turn.x() or (
-            turn.y() if event.modifiers() & Qt.ShiftModifier else 0
-        )
-        if sideways:
-            self.pan_pixels(-sideways / 120 * 60)
-        elif turn.y():
-            notches = turn.y() / 120
-            zone = self._zone(event.pos())
-            if zone == 'prices' and self.frame_scene:
-                frame = self.frame_scene.frame
-                self.view.rescale(
-                    _ZOOM_PER_NOTCH ** notches, (frame.low, frame.high)
-                )
-                self._changed()
-            else:
-                self.zoom(_ZOOM_PER_NOTCH ** notches, event.pos().x())
-        event.accept()
+        self.mouse.wheel(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.LeftButton:
-            self._grab = (self._zone(event.pos()), event.pos())
-            if self._grab[0] == 'plot':
-                self.setCursor(Qt.ClosedHandCursor)
-        event.accept()
+        self.mouse.press(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        at = event.pos()
-        self.cursor_at = at
-        scene = self.frame_scene
-        if self._grab and scene:
-            zone, before = self._grab
-            self._grab = (zone, at)
-            self._drag(zone, at - before, scene)
-        else:
-            self.setCursor({
-                'prices': Qt.SizeVerCursor, 'times': Qt.SizeHorCursor,
-            }.get(self._zone(at), Qt.CrossCursor))
-            self.viewport().update()
-        event.accept()
-
-    def _drag(self, zone: str, by: QPoint, scene: Scene) -> None:
-        frame = scene.frame
-        if zone == 'prices':
-            factor = 1.006 ** by.y()
-            self.view.rescale(factor, (frame.low, frame.high))
-        elif zone == 'times':
-            self.view.zoom(1.004 ** -by.x())
-        else:
-            if by.x():
-                self.view.pan(-by.x() / frame.spacing)
-            per_pixel = (frame.high - frame.low) / frame.height
-            self.view.shift_prices(by.y() * per_pixel)
-        self._changed()
+        self.mouse.move(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        self._grab = None
-        self.setCursor(Qt.CrossCursor)
-        self.viewport().update()
-        event.accept()
+        self.mouse.release(event)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if self._zone(event.pos()) == 'prices':
-            self.view.prices = None
-        else:
-            self.view.go_live()
-        self._changed()
-        event.accept()
+        self.mouse.double_click(event)
 
     def leaveEvent(self, event: Any) -> None:
-        self.cursor_at = None
-        self.viewport().update()
+        self.mouse.leave()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)

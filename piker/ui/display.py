@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import NoDisplay
 
 if TYPE_CHECKING:
+    from PyQt5.QtCore import QMessageLogContext, QtMsgType
     from PyQt5.QtWidgets import QApplication
 
 __all__ = ['open_application', 'require_display']
@@ -74,6 +76,17 @@ def _require_plugin(platform: str) -> None:
         ) from err
 
 
+def _to_log(
+    kind: QtMsgType, context: QMessageLogContext, text: str | None
+) -> None:
+    # Qt's own words go to stderr otherwise, in the midst of ours.
+    from PyQt5.QtCore import QtCriticalMsg, QtFatalMsg
+
+    grave = kind in {QtCriticalMsg, QtFatalMsg}
+    level = logging.ERROR if grave else logging.DEBUG
+    logging.getLogger('piker.ui.qt').log(level, '%s', text)
+
+
 def open_application(*, offscreen: bool) -> QApplication:
     """
     The process's `QApplication`, made now or before.
@@ -81,7 +94,7 @@ def open_application(*, offscreen: bool) -> QApplication:
     Raises `NoDisplay` when Qt or what it needs from the system is missing.
     """
     try:
-        from PyQt5.QtCore import Qt
+        from PyQt5.QtCore import Qt, qInstallMessageHandler
         from PyQt5.QtWidgets import QApplication
     except ImportError as err:
         raise NoDisplay(
@@ -97,6 +110,7 @@ def open_application(*, offscreen: bool) -> QApplication:
         arguments += ['-platform', 'offscreen']
     elif not chosen and not os.environ.get('WAYLAND_DISPLAY'):
         _require_plugin('xcb')
+    qInstallMessageHandler(_to_log)
     QApplication.setAttribute(Qt.AA_EnableHighDpiScaling)
     QApplication.setAttribute(Qt.AA_UseHighDpiPixmaps)
     # Whole device pixels per logical one: lines of one pixel stay crisp.

@@ -71,17 +71,22 @@ class Look:
 
 
 class Watch:
-    """A flume and the bar period that is on screen."""
+    """
+    A flume and the bar period that is on screen.
+
+    ``bars`` are those of the last look, so that all of one frame is made of
+    the same buffer even if the flume's has been replaced meanwhile.  Raises
+    `NoSuchPeriod`.
+    """
 
     def __init__(self, flume: FlumeLike, period_s: int) -> None:
         self.flume = flume
         self.instrument = flume.instrument
         self.period_s = period_s
         self.tick = float(self.instrument.tick_size)
+        self.bars = self._current()
 
-    @property
-    def bars(self) -> Bars:
-        """The bars on screen; raises `NoSuchPeriod`."""
+    def _current(self) -> Bars:
         try:
             return self.flume.bars[self.period_s]
         except KeyError:
@@ -92,7 +97,7 @@ class Watch:
             ) from None
 
     def look(self) -> Look:
-        bars = self.bars
+        bars = self.bars = self._current()
         age = self.flume.age_s
         left = bars.next * self.period_s - time.time()
         return Look(

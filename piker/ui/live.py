@@ -142,10 +142,8 @@ class Legend:
     percent: str
 
 
-def legend_of(watch: Watch, look: Look, index: int) -> Legend | None:
+def legend_of(watch: Watch, look: Look, index: int) -> Legend:
     """The legend of bar ``index``, or of the nearest one there is."""
-    if look.stop <= look.first:
-        return None
     index = max(look.first, min(index, look.stop - 1))
     bars = watch.bars
     row = [

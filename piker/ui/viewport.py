@@ -8,7 +8,7 @@ the bars until somebody takes hold of the axis.  Bar ``i`` covers the indices
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 __all__ = ['Frame', 'Viewport', 'fit_prices']
 
@@ -160,6 +160,10 @@ class Viewport:
         middle, half = (low + high) / 2, (high - low) / 2 * factor
         self.prices = (middle - half, middle + half)
 
+    def fit(self) -> None:
+        """Let the price range fit itself again."""
+        self.prices = None
+
     def shift_prices(self, by: float) -> None:
         """Move a manual price range; a fitted one stays."""
         if self.prices:
@@ -181,6 +185,3 @@ class Viewport:
         low = self.first + min(_KEEP, self.stop - self.first)
         high = self.stop + self.span - _KEEP
         self.right = max(low, min(self.right, max(low, high)))
-
-    def copy(self) -> Viewport:
-        return replace(self)

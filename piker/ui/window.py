@@ -55,6 +55,7 @@ class ChartWindow(QMainWindow):
         self.frames = 0
         self._look: Look | None = None
         self._closed = False
+        self._frozen = False
         self.setStyleSheet(STYLE)
         self.setMinimumSize(QSize(640, 400))
         self.setWindowTitle('piker')
@@ -77,6 +78,7 @@ class ChartWindow(QMainWindow):
         )
         self.live_button.hide()
         self.canvas.moved.connect(self._place_floats)
+        self.canvas.failed.connect(self._on_unreadable)
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.PreciseTimer)
         self._timer.timeout.connect(self.on_frame)
@@ -129,6 +131,7 @@ class ChartWindow(QMainWindow):
         """Another symbol is on its way; nothing of the old one stays."""
         self.symbol = symbol
         self._look = None
+        self._frozen = False
         self.canvas.show_watch(None)
         self.canvas.redraw()
         self.header.show_symbol(symbol.partition('.')[0].upper(), symbol)
@@ -141,15 +144,17 @@ class ChartWindow(QMainWindow):
         self.setWindowTitle(f'{symbol} — piker')
 
     def show_flume(self, flume: FlumeLike) -> None:
-        """Follow a flume from now on."""
+        """Follow a flume from now on; raises `NoSuchPeriod`."""
         instrument = flume.instrument
         about = ' · '.join(
             part for part in (instrument.description, instrument.id) if part
         )
         self.header.show_symbol(instrument.raw_symbol.upper(), about)
+        watch = Watch(flume, self.period_s)
         self.notice.clear()
         self._look = None
-        self.canvas.show_watch(Watch(flume, self.period_s))
+        self._frozen = False
+        self.canvas.show_watch(watch)
         self.on_frame()
 
     def show_error(self, title: str, err: PikerError) -> None:
@@ -158,8 +163,7 @@ class ChartWindow(QMainWindow):
             title, f'{err}\n\nF5 tries again.', quiet=False
         )
         self.pill.show_text('Failed', Palette.down)
-        if self.canvas.look is not None:
-            self.canvas.watch = None
+        self._frozen = True
 
     def show_period(self, period_s: int) -> None:
         """Change the bar period."""
@@ -177,7 +181,7 @@ class ChartWindow(QMainWindow):
     def on_frame(self) -> None:
         """Look at shared memory; repaint if anything is new."""
         watch = self.canvas.watch
-        if watch is None:
+        if watch is None or self._frozen:
             return
         try:
             look = watch.look()
@@ -188,7 +192,7 @@ class ChartWindow(QMainWindow):
             self.canvas.refresh(look)
             self.header.show_look(watch, look)
         except PikerError as err:
-            self.show_error(f'{watch.instrument.id} cannot be read', err)
+            self._on_unreadable(err)
             return
         self._look = look
         self.frames += 1
@@ -203,6 +207,9 @@ class ChartWindow(QMainWindow):
     def picture(self) -> QImage:
         """The whole window as it is now."""
         return self.grab().toImage()
+
+    def _on_unreadable(self, err: PikerError) -> None:
+        self.show_error(f'{self.symbol} cannot be read', err)
 
     # -- Qt
 
