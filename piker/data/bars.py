@@ -216,7 +216,7 @@ class BarWriter(Bars):
         )
         self._versions = segment.column_view('version')
 
-    def append(  # noqa: PLR0917
+    def append(
         self,
         open_: float,
         high: float,
@@ -236,7 +236,7 @@ class BarWriter(Bars):
         self._words[_NEXT] = index + 1
         return index
 
-    def update(  # noqa: PLR0917
+    def update(
         self,
         index: int,
         open_: float,

@@ -77,10 +77,11 @@ async def _checked_handler(actor: Any, stream: trio.SocketStream) -> None:
     except OSError:
         uid = None
     if uid != os.getuid():
-        who = 'a process that is gone' if uid is None else f'user id {uid}'
-        log.warning(
-            'refused a connection from %s to %s: only user id %d may connect',
-            who, actor.name, os.getuid(),
+        # A probe that has hung up by now is no news, but has no business.
+        log.log(
+            logging.DEBUG if uid is None else logging.WARNING,
+            'refused a connection from user id %s to %s: only user id %d '
+            'may connect', uid, actor.name, os.getuid(),
         )
         await trio.aclose_forcefully(stream)
         return

@@ -8,11 +8,16 @@ for as long.
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
-import asks
 import msgspec
 import trio
+
+with warnings.catch_warnings():
+    # asks needs anyio 3, which reaches for what trio 0.23 deprecates
+    warnings.simplefilter('ignore')
+    import asks
 
 from ...errors import BadMessage, VenueDown, VenueError, VenueRefused
 

@@ -1,0 +1,162 @@
+"""
+What all commands share: options, output, and errors as exit codes.
+"""
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+import msgspec
+import trio
+from rich.console import Console
+from rich.table import Table
+
+from .. import log
+from ..errors import BadInput, PikerError, as_piker_error
+from ..service.tree import DEFAULT_REGISTRY
+
+__all__ = [
+    'CONTEXT',
+    'Failure',
+    'emit',
+    'json_option',
+    'level_option',
+    'own_pikerd',
+    'print_table',
+    'registry_option',
+    'run',
+]
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+CONTEXT = {'help_option_names': ['-h', '--help']}
+
+registry_option = click.option(
+    '--registry',
+    metavar='HOST:PORT',
+    envvar='PIKER_REGISTRY',
+    default=DEFAULT_REGISTRY,
+    show_default=True,
+    help='Address of the tree (environment: PIKER_REGISTRY).',
+)
+json_option = click.option(
+    '--json', 'as_json', is_flag=True,
+    help='Print JSON, one object a line where there is a stream.',
+)
+
+
+def _set_level(ctx: click.Context, param: Any, value: str) -> str:
+    try:
+        log.set_up(ctx.info_name or 'piker', value)
+    except BadInput as err:
+        raise Failure(err) from err
+    return value
+
+
+level_option = click.option(
+    '-l', '--loglevel', 'loglevel', metavar='LEVEL', default='warning',
+    show_default=True, callback=_set_level,
+    help='One of debug, info, warning, error, critical.',
+)
+
+
+class Failure(click.ClickException):
+    """One of our errors on its way out: its text, its exit code."""
+
+    def __init__(self, error: PikerError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code  # type: ignore[misc]
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f'piker: {self.message}', err=True)
+
+
+def run(function: Callable[[], Awaitable[Any]]) -> Any:
+    """
+    `trio.run` it; our errors become a line and an exit code.
+
+    Ctrl-C ends quietly with 130, a closed pipe with 0.
+    """
+    try:
+        return trio.run(function)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        _quiet_exit()
+    except BaseException as err:
+        raise _translated(err) from err
+
+
+def _translated(err: BaseException) -> BaseException:
+    known = as_piker_error(err)
+    if known is not None:
+        return Failure(known)
+    if isinstance(err, BaseExceptionGroup):
+        if err.subgroup(KeyboardInterrupt):
+            return SystemExit(130)
+        if err.subgroup(BrokenPipeError):
+            _quiet_exit()
+    return err
+
+
+def _quiet_exit() -> None:
+    # Python would complain once more when it flushes stdout at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def guarded(function: F) -> F:
+    """For commands that run no event loop of `run`: the same translation."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (PikerError, BaseExceptionGroup) as err:
+            raise _translated(err) from err
+
+    return wrapper  # type: ignore[return-value]
+
+
+def emit(item: Any) -> None:
+    """One line of JSON on stdout, at once."""
+    sys.stdout.write(msgspec.json.encode(item).decode() + '\n')
+    sys.stdout.flush()
+
+
+def print_table(
+    title: str, columns: list[tuple[str, str]], rows: list[list[str]]
+) -> None:
+    """A table for people; ``columns`` are (name, 'left' or 'right')."""
+    table = Table(title=title or None, title_justify='left', box=None)
+    for name, justify in columns:
+        table.add_column(
+            name,
+            justify='right' if justify == 'right' else 'left',
+            no_wrap=True,
+        )
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        # A pipe has no width to fit into.
+        console = Console(width=240)
+    console.print(table)
+
+
+def own_pikerd(registry: str, options: list[str]) -> Callable[[], list[str]]:
+    """For `open_tree`: says that a daemon is started, and how."""
+
+    def start() -> list[str]:
+        click.echo(
+            f'piker: no pikerd runs at {registry}: starting one for this '
+            'command (it ends with its last client)',
+            err=True,
+        )
+        return options
+
+    return start

@@ -1,0 +1,59 @@
+"""
+``piker``: the group of commands, each loaded when it is named.
+"""
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from .. import __version__
+from ..errors import did_you_mean
+from .common import CONTEXT
+
+__all__ = ['piker']
+
+# Command → the module of this package that has it.
+COMMANDS = {
+    'bars': 'bars',
+    'chart': 'chart',
+    'search': 'search',
+    'services': 'services',
+    'venue': 'venue',
+    'watch': 'watch',
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(
+        self, ctx: click.Context, cmd_name: str
+    ) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(
+            import_module(f'.{module}', __package__), cmd_name
+        )
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith('-'):
+            hint = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f'No such command {args[0]!r}.{hint}')
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings=CONTEXT)
+@click.version_option(__version__, '--version', prog_name='piker')
+def piker() -> None:
+    """
+    Live charts, quotes and bars from a tree of trading daemons.
+
+    Start the tree with `pikerd`; `piker chart` and `piker watch` start one
+    for themselves if none runs.
+    """

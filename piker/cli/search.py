@@ -1,0 +1,97 @@
+"""
+``piker search``: instruments by name.
+"""
+from __future__ import annotations
+
+from functools import partial
+
+import click
+import msgspec
+
+from ..brokers import PROVIDERS
+from ..data.search import search_instruments
+from ..errors import NoSuchProvider, did_you_mean
+from ..instruments import Instrument
+from ..service import Tree, open_tree
+from .common import (
+    CONTEXT,
+    emit,
+    guarded,
+    json_option,
+    level_option,
+    own_pikerd,
+    print_table,
+    registry_option,
+    run,
+)
+
+__all__ = ['search']
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument('text')
+@registry_option
+@level_option
+@json_option
+@click.option(
+    '--provider', 'providers', multiple=True, metavar='NAME',
+    help='Search this provider; repeatable. Default: those that run, or sim.',
+)
+@click.option(
+    '--limit', type=click.IntRange(min=1), default=20, show_default=True,
+)
+@guarded
+def search(
+    text: str,
+    registry: str,
+    loglevel: str,
+    as_json: bool,
+    providers: tuple[str, ...],
+    limit: int,
+) -> None:
+    """
+    Find instruments whose names resemble TEXT, the best match first.
+    """
+    for name in providers:
+        if name not in PROVIDERS:
+            raise NoSuchProvider(
+                f'no provider is called {name!r}.'
+                f'{did_you_mean(name, PROVIDERS)} '
+                f'The providers are {", ".join(PROVIDERS)}.'
+            )
+    found = run(partial(
+        _search, text, str(Tree.parse(registry)), list(providers), limit
+    ))
+    if as_json:
+        for instrument in found:
+            emit(msgspec.to_builtins(instrument))
+        return
+    if not found:
+        click.echo(f'nothing resembles {text!r}', err=True)
+        return
+    print_table('', [
+        ('symbol', 'left'), ('description', 'left'), ('tick', 'right'),
+        ('lot', 'right'), ('status', 'left'),
+    ], [
+        [
+            i.id, i.description, f'{i.tick_size:f}', f'{i.lot_size:f}',
+            i.status,
+        ]
+        for i in found
+    ])
+
+
+async def _search(
+    text: str, registry: str, providers: list[str], limit: int
+) -> list[Instrument]:
+    async with open_tree(
+        Tree.parse(registry), 'search', start=own_pikerd(registry, [])
+    ) as client:
+        if not providers:
+            status = await client.status()
+            providers = [
+                daemon.name.partition('.')[2]
+                for daemon in status.daemons
+                if daemon.name.startswith('brokerd.')
+            ] or ['sim']
+        return await search_instruments(client, providers, text, limit)

@@ -1,0 +1,112 @@
+"""
+``piker services``: the tree as it is now.
+"""
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import click
+import msgspec
+
+from ..data.status import TreeReport, report
+from ..service import Tree, open_tree
+from .common import (
+    CONTEXT,
+    emit,
+    guarded,
+    json_option,
+    level_option,
+    print_table,
+    registry_option,
+    run,
+)
+
+__all__ = ['services']
+
+
+@click.command(context_settings=CONTEXT)
+@registry_option
+@level_option
+@json_option
+@click.option(
+    '--stop', metavar='DAEMON', help='End one daemon, e.g. brokerd.sim.'
+)
+@guarded
+def services(
+    registry: str, loglevel: str, as_json: bool, stop: str | None
+) -> None:
+    """
+    Show the tree: processes, clients, and feeds with rates and ages.
+    """
+    found = run(partial(_ask, Tree.parse(registry), stop))
+    if as_json:
+        emit(msgspec.to_builtins(found))
+    else:
+        _print(found)
+
+
+async def _ask(tree: Tree, stop: str | None) -> TreeReport:
+    async with open_tree(tree, 'services') as client:
+        if stop:
+            await client.stop(stop)
+        return await report(client)
+
+
+def _print(found: TreeReport) -> None:
+    rows = []
+    for at, daemon in enumerate(found.tree.daemons):
+        rows.append([
+            daemon.name if at == 0 else f'├ {daemon.name}',
+            daemon.state,
+            str(daemon.pid or '–'),
+            _duration(daemon.uptime_s),
+            str(daemon.restarts),
+            f'{daemon.cpu_percent:.1f}',
+            f'{daemon.memory / 2**20:.1f}',
+            daemon.error or _where(daemon.details),
+        ])
+    print_table(f'tree at {found.tree.address}', [
+        ('daemon', 'left'), ('state', 'left'), ('pid', 'right'),
+        ('up', 'right'), ('restarts', 'right'), ('cpu %', 'right'),
+        ('MiB', 'right'), ('', 'left'),
+    ], rows)
+    if found.feeds:
+        print_table('\nfeeds', [
+            ('symbol', 'left'), ('state', 'left'), ('clients', 'right'),
+            ('ticks', 'right'), ('per s', 'right'), ('age s', 'right'),
+            ('1s bars', 'right'), ('1m bars', 'right'), ('notes', 'left'),
+        ], [
+            [
+                feed.symbol, feed.state, str(feed.subscribers),
+                f'{feed.ticks:,}', f'{feed.rate:.1f}', f'{feed.age_s:.1f}',
+                f'{feed.bars.get("1", 0):,}', f'{feed.bars.get("60", 0):,}',
+                _notes(feed.counters, feed.backfilling),
+            ]
+            for feed in found.feeds
+        ])
+    if found.tree.clients:
+        print_table('\nclients', [('client', 'left'), ('pid', 'right')], [
+            [client.name, str(client.pid)] for client in found.tree.clients
+        ])
+
+
+def _where(details: dict[str, Any]) -> str:
+    if 'port' in details:
+        return f'http://{details["host"]}:{details["port"]}'
+    return ''
+
+
+def _notes(counters: dict[str, int], backfilling: bool) -> str:
+    notes = ['loading history'] if backfilling else []
+    normal = ('trades', 'quotes', 'filled')
+    notes += [f'{n} {k}' for k, n in counters.items() if n and k not in normal]
+    return ', '.join(notes)
+
+
+def _duration(seconds: float) -> str:
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    if hours:
+        return f'{hours}h{m:02d}m'
+    return f'{m}m{s:02d}s' if m else f'{seconds:.1f}s'

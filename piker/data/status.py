@@ -1,0 +1,57 @@
+"""
+The whole tree with its feeds, as ``piker services`` shows it.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import trio
+
+from ..errors import DaemonError
+from ..messages import (
+    DaemonInfo,
+    DaemonStatus,
+    FeedStatus,
+    TreeStatus,
+    unpack,
+)
+from ..service import TreeClient, remote
+
+__all__ = ['TreeReport', 'report']
+
+
+class TreeReport(msgspec.Struct):
+    """The tree, every feed in it, and each provider's own counters."""
+
+    tree: TreeStatus
+    feeds: list[FeedStatus]
+    providers: dict[str, Any]
+
+
+async def report(client: TreeClient) -> TreeReport:
+    """
+    Ask the root and every ``brokerd`` that is up.
+
+    One that dies meanwhile is left out.
+    """
+    found = TreeReport(await client.status(), [], {})
+
+    async def ask(daemon: DaemonStatus) -> None:
+        try:
+            info: DaemonInfo = await client.find(daemon.name)
+            async with client.portal(info) as portal:
+                answer = await portal.run(
+                    remote('piker.data.endpoints', 'feed_status')
+                )
+        except DaemonError:
+            return
+        found.feeds += [unpack(FeedStatus, f) for f in answer['feeds']]
+        found.providers[daemon.name.partition('.')[2]] = answer['provider']
+
+    async with trio.open_nursery() as nursery:
+        for daemon in found.tree.daemons:
+            if daemon.name.startswith('brokerd.') and daemon.state == 'up':
+                nursery.start_soon(ask, daemon)
+    found.feeds.sort(key=lambda feed: feed.symbol)
+    return found
