@@ -16,9 +16,7 @@ __all__ = ['simd']
 
 
 @tractor.context  # type: ignore[untyped-decorator, unused-ignore]
-async def simd(
-    ctx: Any, root: dict[str, Any], port: int
-) -> None:
+async def simd(ctx: Any, root: dict[str, Any], port: int) -> None:
     """
     Serve the venue until the root ends.
 
