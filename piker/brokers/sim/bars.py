@@ -28,6 +28,14 @@ class Aggs(NamedTuple):
     first: Ints
     last: Ints
 
+    def part(self, low: int, high: int) -> Aggs:
+        """Rows ``low`` to ``high``."""
+        cut = slice(low, high)
+        return Aggs(
+            self.id[cut], self.time[cut], self.price[cut], self.size[cut],
+            self.sell[cut], self.first[cut], self.last[cut],
+        )
+
 
 class Bars(NamedTuple):
     """

@@ -56,7 +56,7 @@ class Tape:
         self.seed = seed
         self.listing = listing
         self._lock = RLock()
-        self._days = _Cache(self._make_day, 3)
+        self._days = _Cache(self._make_day, 2)
         self._minutes = _Cache(self._make_minutes, 64)
         self._hours = _Cache(self._make_hours, 4096)
 
@@ -148,6 +148,10 @@ class Tape:
         """Price in ticks of the last trade before ``t_ms``."""
         before = self.aggs_between(None, t_ms - 1, 1, t_ms - 1)
         return int(before.price[-1]) if len(before.id) else None
+
+    def count_until(self, t_ms: int) -> int:
+        """Aggregate trades not after ``t_ms``: the id of the next one."""
+        return self._agg_id_at(t_ms + 1)
 
     def _agg_id_at(self, t_ms: int) -> int:
         """Id of the first aggregate trade at or after ``t_ms``."""

@@ -1,0 +1,270 @@
+"""
+The venue as an ASGI application: routes, websocket sessions, statistics.
+"""
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+import trio
+
+from ...errors import BadInput
+from .config import FaultConfig, VenueConfig
+from .control import answer
+from .faults import Faults
+from .hub import Client, Hub, ping_frame, text_frame
+from .market import Exchange
+from .params import ApiError, Params
+from .rest import Endpoint, RestApi
+from .threads import in_thread
+from .wire import encode
+
+__all__ = ['App', 'RunningExchange']
+
+log = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_API = '/api/v3/'
+_SIM = '/sim/v1/'
+_NOT_FOUND = b'<html><h2>404 Not found</h2></html>'
+
+
+class RunningExchange(Exchange, Protocol):
+    """An exchange that a venue can run."""
+
+    ready: trio.Event
+
+    async def run(self) -> None: ...
+
+    def replay_state(self) -> dict[str, Any] | None:
+        """The replay's state for the statistics, None if there is none."""
+
+    def start_replay(self) -> bool:
+        """Let a waiting replay begin; False if there is none."""
+
+
+class App:
+    """Everything a client can reach."""
+
+    def __init__(
+        self,
+        config: VenueConfig,
+        exchange: RunningExchange,
+        hub: Hub,
+        faults: Faults,
+    ) -> None:
+        self.requests: Counter[str] = Counter()
+        self._config = config
+        self._exchange = exchange
+        self._hub = hub
+        self._faults = faults
+        self._started = trio.current_time()
+        self._endpoints = RestApi(exchange, config.weight_limit).endpoints()
+        self._log: deque[dict[str, Any]] = deque(maxlen=config.log_requests)
+        self._window = (0, 0)  # minute, weight used in it
+        self._threads = trio.CapacityLimiter(4)
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if scope['type'] == 'websocket':
+            await self._websocket(scope, receive, send)
+        elif scope['type'] == 'http':
+            await self._http(scope, receive, send)
+
+    def stats(self) -> dict[str, Any]:
+        """Counters and state, as ``/sim/v1/stats`` gives them."""
+        return {
+            'uptime_s': trio.current_time() - self._started,
+            'clock_ms': self._exchange.now_ms(),
+            'seed': self._config.seed,
+            'symbols': list(self._exchange.markets),
+            'connections': len(self._hub.clients),
+            'subscribers': self._hub.streams(),
+            'sent': dict(self._hub.sent),
+            'cut_off': self._hub.cut_off,
+            'requests': dict(self.requests),
+            'used_weight': self._window[1],
+            'faults': dict(self._faults.counts),
+            'replay': self._exchange.replay_state(),
+        }
+
+    async def _http(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        body = b''
+        while True:
+            event = await receive()
+            if event['type'] != 'http.request':
+                return
+            body += event.get('body', b'')
+            if not event.get('more_body'):
+                break
+        status, headers, answered = await self._respond(
+            scope['method'], scope['path'], scope['query_string'], body
+        )
+        kind = 'text/html' if answered is _NOT_FOUND else 'application/json'
+        raw = [(name.lower().encode(), value.encode())
+               for name, value in headers.items()]
+        raw += [
+            (b'content-type', f'{kind};charset=UTF-8'.encode()),
+            (b'content-length', str(len(answered)).encode()),
+        ]
+        await send({'type': 'http.response.start', 'status': status,
+                    'headers': raw})
+        await send({'type': 'http.response.body', 'body': answered})
+
+    async def _respond(
+        self, method: str, path: str, query: bytes, body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body for a request."""
+        headers: dict[str, str] = {}
+        try:
+            if path.startswith(_SIM):
+                found = self._control(method, path.removeprefix(_SIM), body)
+            elif path.startswith(_API):
+                found = await self._api(
+                    method, path.removeprefix(_API), query, headers
+                )
+            else:
+                found = None
+        except ApiError as err:
+            error = encode({'code': err.code, 'msg': err.msg})
+            return err.status, headers | err.headers, error
+        except BadInput as err:
+            return 400, headers, encode({'code': -1130, 'msg': str(err)})
+        if found is None:
+            return 404, headers, _NOT_FOUND
+        return 200, headers, encode(found)
+
+    async def _api(
+        self, method: str, name: str, query: bytes, headers: dict[str, str]
+    ) -> Any:
+        """The answer of an endpoint, None if there is no such one."""
+        now = self._exchange.now_ms()
+        self.requests[name] += 1
+        self._log.append({'time': now, 'method': method, 'path': _API + name,
+                          'query': query.decode('latin-1')})
+        spoiled = self._faults.rest_error(now)
+        if spoiled is not None:
+            raise spoiled
+        endpoint = self._endpoints.get(name)
+        if endpoint is None or method != 'GET':
+            return None
+        params = Params(query)
+        self._charge(now, endpoint, params, headers)
+        params.expect(endpoint.known)
+        if name not in {'ping', 'time', 'exchangeInfo'}:
+            await self._exchange.ready.wait()
+        if not endpoint.slow:
+            return endpoint.handle(params)
+        return await in_thread(
+            endpoint.handle, params, limiter=self._threads
+        )
+
+    def _charge(
+        self,
+        now: int,
+        endpoint: Endpoint,
+        params: Params,
+        headers: dict[str, str],
+    ) -> None:
+        """Count the request's weight; refuse it when the minute is used up."""
+        try:
+            weight = endpoint.weigh(params)
+        except ApiError:
+            weight = 1
+        minute, used = self._window
+        if minute != now // 60_000:
+            minute, used = now // 60_000, 0
+        used += weight
+        self._window = minute, used
+        headers['x-mbx-used-weight'] = str(used)
+        headers['x-mbx-used-weight-1m'] = str(used)
+        if used > self._config.weight_limit:
+            raise ApiError(
+                -1003,
+                'Too much request weight used; current limit is '
+                f'{self._config.weight_limit} request weight per 1 MINUTE. '
+                'Please use WebSocket Streams for live updates to avoid '
+                'polling the API.',
+                429,
+                {'Retry-After': str(60 - now // 1000 % 60)},
+            )
+
+    def _control(self, method: str, name: str, body: bytes) -> Any:
+        """The venue's own endpoints under ``/sim/v1/``."""
+        if (method, name) == ('GET', 'stats'):
+            return self.stats()
+        if (method, name) == ('GET', 'requests'):
+            return list(self._log)
+        if (method, name) == ('POST', 'replay/start'):
+            if not self._exchange.start_replay():
+                raise BadInput('this venue does not replay a recording')
+            return self._exchange.replay_state()
+        if (method, name) == ('POST', 'faults'):
+            try:
+                given = msgspec.json.decode(body or b'{}')
+            except msgspec.DecodeError as err:
+                raise BadInput(f'not JSON: {err}') from err
+            self._faults.set(FaultConfig.parse(given))
+            return dict(self._faults.counts)
+        return None
+
+    async def _websocket(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        await receive()
+        path = scope['path']
+        names: list[str] = []
+        if path == '/stream':
+            query = Params(scope['query_string']).values
+            names = query.get('streams', '').split('/')
+        elif path == '/ws' or path.startswith('/ws/'):
+            names = path.removeprefix('/ws').split('/')
+        else:
+            await send({'type': 'websocket.close'})
+            return
+        client = Client(
+            scope['state']['connection'],
+            name='{}:{}'.format(*scope['client'][:2]),
+            combined=path == '/stream',
+            max_queue=self._config.max_queue,
+            max_bytes=self._config.max_queue_bytes,
+        )
+        await send({'type': 'websocket.accept'})
+        self._hub.add(client)
+        try:
+            for name in filter(None, names):
+                self._hub.subscribe(client, name)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.send_queued, self._faults.gate)
+                nursery.start_soon(self._ping, client)
+                await self._listen(client, receive)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._hub.remove(client)
+
+    async def _listen(self, client: Client, receive: Receive) -> None:
+        """Answer what the client sends until it is gone."""
+        while True:
+            event = await receive()
+            if event['type'] != 'websocket.receive':
+                return
+            text = event.get('text')
+            reply = answer(
+                text if text is not None else event.get('bytes') or b'',
+                client, self._hub.subscribe, self._hub.unsubscribe,
+            )
+            client.push(text_frame(reply))
+
+    async def _ping(self, client: Client) -> None:
+        while not client.gone:
+            await trio.sleep(self._config.ping_interval_s)
+            client.push(ping_frame(str(self._exchange.now_ms()).encode()))

@@ -1,0 +1,90 @@
+"""Clients for the venue's tests, and a clock that stands still."""
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio_websocket import open_websocket_url
+
+from piker.brokers.sim.listings import GENESIS_MS
+from piker.clock import NS_PER_MS, ManualClock
+
+START_MS = GENESIS_MS + 40 * 86_400_000 + 36_000_000
+
+
+class Rest:
+    """A minimal HTTP client of its own."""
+
+    def __init__(self, venue):
+        self.venue = venue
+
+    async def request(self, path, method='GET', body=b''):
+        """Status, headers in lower case, decoded body."""
+        stream = await trio.open_tcp_stream(self.venue.host, self.venue.port)
+        async with stream:
+            await stream.send_all(
+                f'{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n'
+                f'Content-Length: {len(body)}\r\n\r\n'.encode() + body
+            )
+            raw = b''.join([part async for part in stream])
+        head, _, text = raw.partition(b'\r\n\r\n')
+        lines = head.decode().split('\r\n')
+        headers = dict(line.lower().split(': ', 1) for line in lines[1:])
+        status = int(lines[0].split()[1])
+        if headers['content-type'].startswith('application/json'):
+            return status, headers, json.loads(text)
+        return status, headers, text
+
+    async def get(self, path):
+        status, _headers, body = await self.request(path)
+        assert status == 200, body
+        return body
+
+    async def post(self, path, given=None):
+        return await self.request(
+            path, 'POST', json.dumps(given or {}).encode()
+        )
+
+
+class Socket:
+    """A websocket with JSON on it."""
+
+    def __init__(self, ws):
+        self.ws = ws
+
+    async def raw(self):
+        with trio.fail_after(10):
+            return await self.ws.get_message()
+
+    async def get(self):
+        return json.loads(await self.raw())
+
+    async def find(self, matches):
+        while True:
+            message = await self.get()
+            if matches(message):
+                return message
+
+    async def call(self, method, *params, request_id=1):
+        """Send a request; its reply, other messages are dropped."""
+        await self.ws.send_message(json.dumps(
+            {'method': method, 'params': list(params), 'id': request_id}
+        ))
+        return await self.find(
+            lambda m: isinstance(m, dict) and 'id' in m
+            and ('result' in m or 'error' in m)
+        )
+
+
+@asynccontextmanager
+async def open_socket(venue, path):
+    url = f'ws://{venue.host}:{venue.port}{path}'
+    async with open_websocket_url(url, disconnect_timeout=1) as ws:
+        yield Socket(ws)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock(START_MS * NS_PER_MS)
