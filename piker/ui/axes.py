@@ -47,7 +47,7 @@ def ticks_of(frame: Frame, instrument: Instrument) -> list[float]:
     )
 
 
-def draw_axes(  # noqa: PLR0917
+def draw_axes(
     painter: QPainter,
     frame: Frame,
     instrument: Instrument,
@@ -175,7 +175,7 @@ def clear_labels(
             )
 
 
-def hline(  # noqa: PLR0917
+def hline(
     painter: QPainter,
     x: int,
     stop: int,

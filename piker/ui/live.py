@@ -33,7 +33,7 @@ def _direction(change: float) -> QColor:
     return color(Palette.up if change > 0 else Palette.down)
 
 
-def draw_live(  # noqa: PLR0917
+def draw_live(
     painter: QPainter,
     candles: Candles,
     watch: Watch,

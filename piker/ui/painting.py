@@ -128,7 +128,7 @@ class Candles:
         x = np.floor(start + spacing / 2 - wick / 2 + 1e-6)
         return _Layout(x, wick, x - (body - wick) // 2, body)
 
-    def _volumes(  # noqa: PLR0917
+    def _volumes(
         self,
         painter: QPainter,
         columns: Columns,
@@ -150,7 +150,7 @@ class Candles:
                 place.body_width, tall,
             )
 
-    def _fill(  # noqa: PLR0917
+    def _fill(
         self,
         painter: QPainter,
         fill: QColor,

@@ -90,7 +90,7 @@ class HelpPanel(QWidget):
             for name in column:
                 y = self._group(painter, x, y, half, name, groups[name])
 
-    def _group(  # noqa: PLR0917
+    def _group(
         self, painter: QPainter, x: int, y: int, width: int, name: str,
         commands: list[Command],
     ) -> int:

@@ -75,6 +75,14 @@ class FakeFlume:
         self.bars = {}
         for period, size in zip((60, 1), sizes, strict=True):
             index = int(self.now_s) // period
+            writer = BarWriter(
+                f'{stem}-{period}', self.instrument.id, period, index,
+                capacity=1 << max(12, (size * 2).bit_length()),
+                back=size + 16,
+            )
+            self.writers[period] = self.bars[period] = writer
+            if not size:
+                continue
             rows = walk(
                 size, price=price, tick=self.tick,
                 volatility=volatility * (period / 60) ** 0.5,
@@ -94,15 +102,9 @@ class FakeFlume:
                 rows['volume'][quiet] = 0
                 rows['high'] = np.maximum(rows['high'], rows['open'])
                 rows['low'] = np.minimum(rows['low'], rows['open'])
-            writer = BarWriter(
-                f'{stem}-{period}', self.instrument.id, period, index,
-                capacity=1 << max(12, (size * 2).bit_length()),
-                back=size + 16,
-            )
             writer.prepend(rows)
-            last = float(rows['close'][-1]) if size else price
+            last = float(rows['close'][-1])
             writer.append(last, last, last, last)
-            self.writers[period] = self.bars[period] = writer
         self.last = price
         self.ring = TickWriter(f'{stem}-t', self.instrument.id, capacity=1024)
         self.ring.set_quote(
