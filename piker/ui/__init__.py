@@ -1,6 +1,8 @@
 """
 The desktop chart.
 
-`piker.ui.app.run_chart` is the way in; it is the only part of the program
-that needs Qt, and importing this package does not load it.
+Importing this package does not load Qt, `run_chart` does.
 """
+from .app import run_chart
+
+__all__ = ['run_chart']

@@ -99,7 +99,7 @@ def open_application(*, offscreen: bool) -> QApplication:
     except ImportError as err:
         raise NoDisplay(
             f'Qt cannot be loaded: {err}; on Debian install libgl1, '
-            'libegl1, libxkbcommon0, libdbus-1-3 and libfontconfig1'
+            'libglib2.0-0, libfontconfig1 and libxext6'
         ) from err
     have = QApplication.instance()
     if isinstance(have, QApplication):

@@ -31,7 +31,7 @@ class Palette:
     grid_major = '#232b35'
     text = '#d5dbe3'
     dim = '#8893a0'
-    faint = '#5c6773'
+    faint = '#727d89'
     up = '#26a981'
     down = '#f0465a'
     up_wick = '#1e8a6a'
