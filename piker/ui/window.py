@@ -204,6 +204,12 @@ class ChartWindow(QMainWindow):
         )
         self._place_floats()
 
+    def paint_now(self) -> None:
+        """Take in what is new and paint before returning; to measure."""
+        self.on_frame()
+        self.repaint()
+        self.canvas.viewport().repaint()
+
     def picture(self) -> QImage:
         """The whole window as it is now."""
         return self.grab().toImage()
