@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from .errors import ConfigError, did_you_mean
 
@@ -29,7 +36,9 @@ __all__ = [
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra='forbid', frozen=True)
+    model_config = ConfigDict(
+        extra='forbid', frozen=True, allow_inf_nan=False
+    )
 
 
 class BinanceSettings(_Model):
@@ -80,6 +89,17 @@ class FeedSettings(_Model):
     history_60s: int = Field(3000, ge=0)
     linger_s: float = Field(3600.0, ge=0)
     stale_after_s: float = Field(5.0, gt=0)
+
+    @field_validator('ring')
+    @classmethod
+    def _power_of_two(cls, ring: int) -> int:
+        if ring & (ring - 1):
+            raise PydanticCustomError(
+                'power_of_two',
+                'Input should be a power of two, for example {near}',
+                {'near': 1 << ring.bit_length()},
+            )
+        return ring
 
 
 class Settings(_Model):
