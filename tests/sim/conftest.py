@@ -85,6 +85,63 @@ async def open_socket(venue, path):
         yield Socket(ws)
 
 
+class Bare:
+    """A websocket on a bare TCP stream: only reads, and as fast as can be."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.rest = b''
+
+    async def handshake(self, path):
+        """Upgrade; the status line of the answer."""
+        await self.stream.send_all(
+            f'GET {path} HTTP/1.1\r\nHost: x\r\n'
+            'Upgrade: websocket\r\nConnection: Upgrade\r\n'
+            'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+            'Sec-WebSocket-Version: 13\r\n\r\n'.encode()
+        )
+        head = b''
+        while b'\r\n\r\n' not in head:
+            head += await self.stream.receive_some()
+        head, _, self.rest = head.partition(b'\r\n\r\n')
+        return head.partition(b'\r\n')[0].decode()
+
+    async def read(self):
+        """The text frames that have come; empty if the server hung up."""
+        while True:
+            frames, at = self._parse()
+            self.rest = self.rest[at:]
+            if frames:
+                return frames
+            with trio.fail_after(10):
+                more = await self.stream.receive_some(1 << 20)
+            if not more:
+                return []
+            self.rest += more
+
+    def _parse(self):
+        found, at, data = [], 0, self.rest
+        while len(data) - at >= 2:
+            size, head = data[at + 1], 2
+            if size >= 126:
+                head = 4 if size == 126 else 10
+                size = int.from_bytes(data[at + 2 : at + head])
+            if len(data) - at < head + size:
+                break
+            if data[at] == 0x81:
+                found.append(data[at + head : at + head + size])
+            at += head + size
+        return found, at
+
+
+@asynccontextmanager
+async def open_bare(venue, path):
+    async with await trio.open_tcp_stream(venue.host, venue.port) as stream:
+        bare = Bare(stream)
+        assert '101' in await bare.handshake(path)
+        yield bare
+
+
 @pytest.fixture
 def clock():
     return ManualClock(START_MS * NS_PER_MS)

@@ -5,11 +5,12 @@ import gzip
 import json
 import os
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import trio
-from conftest import Rest, open_socket
+from conftest import Rest, open_bare, open_socket
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,14 +118,14 @@ async def test_messages_pass_byte_for_byte(clock, path):
 
 async def test_raw_streams_carry_the_recorded_data(clock, path):
     config = replaying(path, start='manual')
-    async with open_venue(config, clock) as venue:
-        async with open_socket(venue, '/ws/aaabtc@trade') as socket:
-            rest = Rest(venue)
-            assert (await rest.get('/sim/v1/stats'))['replay'][
-                'state'
-            ] == 'waiting'
-            await rest.post('/sim/v1/replay/start')
-            got = [await socket.raw() for _ in range(4)]
+    async with (
+        open_venue(config, clock) as venue,
+        open_socket(venue, '/ws/aaabtc@trade') as socket,
+    ):
+        rest = Rest(venue)
+        assert venue.stats()['replay']['state'] == 'waiting'
+        await rest.post('/sim/v1/replay/start')
+        got = [await socket.raw() for _ in range(4)]
     assert got == [raw.split('"data":')[1][:-1] for _, raw in LINES
                    if '@trade' in raw]
 
@@ -181,12 +182,14 @@ async def test_two_files_play_together(clock, tmp_path, path):
 
 async def test_a_paced_replay_takes_its_time(clock, path):
     config = replaying(path, speed=10.0)
-    async with open_venue(config, clock) as venue:
-        async with open_socket(venue, '/ws/aaabtc@trade') as socket:
-            times = []
-            for _ in range(4):
-                await socket.get()
-                times.append(trio.current_time())
+    async with (
+        open_venue(config, clock) as venue,
+        open_socket(venue, '/ws/aaabtc@trade') as socket,
+    ):
+        times = []
+        for _ in range(4):
+            await socket.get()
+            times.append(trio.current_time())
     assert 0.05 < times[3] - times[0] < 0.5
 
 
@@ -199,27 +202,50 @@ async def test_unpaced_waits_for_the_slowest(clock, tmp_path):
                   p='1.5', q='1.0', T=T0 + i, m=False, M=padding))
         for i in range(count)
     ]
-    config = replaying(write(tmp_path / 'long.gz', lines), max_queue=100)
-    async with open_venue(config, clock) as venue:
-        async with (
-            open_socket(venue, '/ws/aaabtc@trade') as slow,
-            open_socket(venue, '/ws/aaabtc@trade') as quick,
-        ):
-            with trio.fail_after(20):
-                # the replay stands still behind the one that doesn't read
-                played = -1
-                while played != (
-                    played := venue.stats()['replay']['played'].get(
-                        'aaabtc@trade', 0)
-                ) or not played:
-                    with trio.move_on_after(0.1):
-                        while True:
-                            await quick.ws.get_message()
-            assert played < count
-            assert [(await slow.get())['t'] for _ in range(count)] == list(
-                range(count)
-            )
+    path = write(tmp_path / 'long.gz', lines)
+    config = replaying(path, max_queue=100, start='manual')
+    got = {'quick': [], 'slow': []}
+
+    async def read(socket, name):
+        while len(got[name]) < count:
+            got[name] += [json.loads(f)['t'] for f in await socket.read()]
+
+    async with (
+        open_venue(config, clock) as venue,
+        open_bare(venue, '/ws/aaabtc@trade') as slow,
+        open_bare(venue, '/ws/aaabtc@trade') as quick,
+    ):
+        await Rest(venue).post('/sim/v1/replay/start')
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, quick, 'quick')
+            # the replay stands still behind the one that doesn't read
+            seen = -1
+            while not got['quick'] or seen < len(got['quick']):
+                seen = len(got['quick'])
+                await trio.sleep(0.1)
+            assert seen < count
+            await read(slow, 'slow')
         assert venue.stats()['cut_off'] == 0
+    assert got == {'quick': list(range(count)), 'slow': list(range(count))}
+
+
+async def test_a_paced_replay_cuts_the_slow_off(clock, tmp_path, caplog):
+    lines = [
+        (i // 100, event('aaabtc@trade', e='trade', E=T0, s='AAABTC', t=i,
+                         p='1.5', q='1.0', T=T0, m=False, M='x' * 4000))
+        for i in range(3000)
+    ]
+    config = replaying(
+        write(tmp_path / 'long.gz', lines), max_queue=100, speed=1.0
+    )
+    async with (
+        open_venue(config, clock) as venue,
+        open_bare(venue, '/ws/aaabtc@trade'),
+    ):
+        await finished(Rest(venue))
+        assert venue.stats()['cut_off'] == 1
+    assert 'does not read' in caplog.text
+    caplog.clear()
 
 
 @pytest.mark.parametrize(
@@ -274,7 +300,7 @@ def test_aggregates_are_the_runs(rows):
         }
         assert a.size == sum(t.size for t in run)
     keys = [(a.time_ms, a.price, a.sell) for a in found]
-    assert all(one != two for one, two in zip(keys, keys[1:], strict=False))
+    assert all(one != two for one, two in pairwise(keys))
 
 
 def test_a_run_settles_when_time_has_passed():
@@ -298,25 +324,24 @@ async def test_the_shared_recordings_replay_whole(clock):
             raw = line.split(b' ', 1)[1].decode()
             sent[raw[11:raw.index('"', 11)]].append(raw)
     names = '/'.join([*sent, 'btcusdt@aggTrade', 'ethusdt@aggTrade'])
-    config = replaying(*paths, max_queue=100_000)
-    got = defaultdict(list)
-    async with open_venue(config, clock) as venue:
+    async with open_venue(replaying(*paths), clock) as venue:
         rest = Rest(venue)
         info = await rest.get('/api/v3/exchangeInfo')
         assert [(s['symbol'], s['filters'][1]['stepSize'])
                 for s in info['symbols']] == [
             ('BTCUSDT', '0.00001000'), ('ETHUSDT', '0.00010000')
         ]
-        async with open_socket(venue, f'/stream?streams={names}') as socket:
-            with trio.fail_after(60):
-                while (
-                    sum(map(len, got.values())) < sum(map(len, sent.values()))
-                    or venue.stats()['replay']['state'] != 'done'
-                    or len(got['btcusdt@aggTrade']) < venue.stats()['sent'][
-                        'btcusdt@aggTrade']
-                ):
-                    raw = await socket.raw()
+        got = defaultdict(list)
+        count = 0
+        async with open_bare(venue, f'/stream?streams={names}') as socket:
+            while (
+                venue.stats()['replay']['state'] != 'done'
+                or count < sum(venue.stats()['sent'].values())
+            ):
+                for frame in await socket.read():
+                    raw = frame.decode()
                     got[raw[11:raw.index('"', 11)]].append(raw)
+                    count += 1
     for name, messages in sent.items():
         assert got[name] == messages
     aggregates = [json.loads(m)['data'] for m in got['btcusdt@aggTrade']]
@@ -333,7 +358,7 @@ async def test_the_older_format_replays(clock):
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     sent = [line.split(': ', 1)[1] for line in lines
             if 'nknusdt@' in line[:60] and not line.startswith('wss')]
-    names = 'aggTrade/bookTicker/depth@100ms/kline_1m'.split('/')
+    names = ('aggTrade', 'bookTicker', 'depth@100ms', 'kline_1m')
     path_of = '/stream?streams=' + '/'.join(f'nknusdt@{n}' for n in names)
     config = replaying(str(path))
     async with open_venue(config, clock) as venue:

@@ -122,7 +122,11 @@ class Client:
                     await self._transport.send_all(self._take())
                     if not self._filled_to(4):
                         self._drained.set()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except (
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+            trio.BusyResourceError,  # it is being closed right now
+        ):
             self.abort()
 
     async def wait_room(self) -> None:
@@ -209,6 +213,8 @@ class Hub:
         bare: bytes | None = None
         combined: bytes | None = None
         for client in list(found):
+            if client.gone:
+                continue
             if client.combined:
                 if combined is None:
                     combined = text_frame(

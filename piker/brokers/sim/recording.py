@@ -209,11 +209,11 @@ def _exchange_info(folder: Path) -> dict[str, Listing]:
     """Grids from an ``exchangeInfo*`` answer lying beside a recording."""
     found: dict[str, Listing] = {}
     for path in sorted(folder.glob('exchangeInfo*')):
-        raw = b'\n'.join(_read(str(path)))
-        start = raw.find(b'{')
+        lines = [line for line in _read(str(path)) if b'{' in line]
         try:
-            symbols = msgspec.json.decode(raw[start:])['symbols']
-        except (msgspec.DecodeError, KeyError, TypeError) as err:
+            answer = lines[0][lines[0].index(b'{'):]
+            symbols = msgspec.json.decode(answer)['symbols']
+        except (msgspec.DecodeError, LookupError, TypeError) as err:
             raise BadInput(
                 f'{path} does not hold an exchangeInfo answer: {err}'
             ) from err
