@@ -62,6 +62,7 @@ class GeneratedMarket:
     ) -> None:
         self.spec: Listing = tape.listing
         self.history = tape
+        self.digits = self.spec.price_digits, self.spec.size_digits
         self.touch: Touch = (None, None)
         self._quote_rate = quote_rate
         self._start_ms = start_ms
@@ -91,10 +92,6 @@ class GeneratedMarket:
 
     def next_agg_id(self) -> int:
         return next(self._agg_ids)
-
-    @property
-    def digits(self) -> tuple[int, int]:
-        return self.spec.price_digits, self.spec.size_digits
 
 
 class GeneratedExchange:

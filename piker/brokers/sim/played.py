@@ -3,6 +3,9 @@ The past and present of a replayed symbol, as far as it has been played.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
+from threading import Lock
+
 import numpy as np
 
 from .aggregate import Aggregate, Trade
@@ -12,7 +15,11 @@ from .history import Fills
 from .market import Touch
 from .periods import next_open, open_of, opens
 
-__all__ = ['Played', 'PlayedBook']
+__all__ = ['Played', 'PlayedBook', 'units']
+
+Strings = tuple[str, str]
+
+_MAX_PENDING = 20_000
 
 
 class Played:
@@ -102,43 +109,53 @@ def _columns(rows: list[Aggregate]) -> Aggs:
 
 
 class PlayedBook:
-    """The book as the recorded updates show it; see `market.Depth`."""
+    """
+    The book as the recorded updates show it; see `market.Depth`.
 
-    def __init__(self) -> None:
+    Updates are only put in place when somebody looks: most replays are
+    followed by nobody's eyes, and at full speed this is what would cost most.
+    ``digits`` are those of prices and sizes.
+    """
+
+    def __init__(self, digits: tuple[int, int]) -> None:
         self.update_id = 0
+        self._digits = digits
         self._sides: dict[Side, dict[int, int]] = {s: {} for s in Side}
-        self._touch: Touch = (None, None)
+        self._quote: tuple[Strings, Strings] | None = None
+        self._pending: list[tuple[Side, Sequence[Strings]]] = []
+        self._lock = Lock()
 
     @property
     def touch(self) -> Touch:
-        return self._touch
+        quote = self._quote
+        if quote is not None:
+            return self._pair(quote[0]), self._pair(quote[1])
+        self._settle()
+        bids, asks = self._sides[Side.BUY], self._sides[Side.SELL]
+        if not bids or not asks:
+            return None, None
+        bid, ask = max(bids), min(asks)
+        return (bid, bids[bid]), (ask, asks[ask])
 
-    def set_touch(
-        self, update_id: int, bid: tuple[int, int], ask: tuple[int, int]
+    def quote(self, update_id: int, bid: Strings, ask: Strings) -> None:
+        """Note a best bid and ask, each (price, size)."""
+        self.update_id = max(self.update_id, update_id)
+        self._quote = bid, ask
+
+    def update(
+        self, update_id: int, bids: Sequence[Strings], asks: Sequence[Strings]
     ) -> None:
-        """From a best bid and ask message."""
+        """Note the levels of a book update or a snapshot."""
         self.update_id = max(self.update_id, update_id)
-        self._touch = bid, ask
-
-    def set_level(self, side: Side, price: int, size: int) -> None:
-        if size:
-            self._sides[side][price] = size
-        else:
-            self._sides[side].pop(price, None)
-
-    def set_update(self, update_id: int, snapshot: bool = False) -> None:
-        """After the levels of one message; a snapshot has all of them."""
-        self.update_id = max(self.update_id, update_id)
-        if snapshot or None in self._touch:
-            bids, asks = self._sides[Side.BUY], self._sides[Side.SELL]
-            if bids and asks:
-                bid, ask = max(bids), min(asks)
-                self._touch = (bid, bids[bid]), (ask, asks[ask])
+        self._pending.extend(((Side.BUY, bids), (Side.SELL, asks)))
+        if len(self._pending) > _MAX_PENDING:
+            self._settle()
 
     def best(self, side: Side) -> tuple[int, int] | None:
-        return self._touch[0 if side is Side.BUY else 1]
+        return self.touch[0 if side is Side.BUY else 1]
 
     def depth(self, side: Side, limit: int) -> list[tuple[int, int]]:
+        self._settle()
         best = self.best(side)
         rows = sorted(self._sides[side].items(), reverse=side is Side.BUY)
         if best is not None:
@@ -150,4 +167,28 @@ class PlayedBook:
         return rows[:limit]
 
     def size_at(self, side: Side, price: int) -> int:
+        self._settle()
         return self._sides[side].get(price, 0)
+
+    def _settle(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, []
+            for side, rows in pending:
+                levels = self._sides[side]
+                for level in rows:
+                    price, size = self._pair(level)
+                    if size:
+                        levels[price] = size
+                    else:
+                        levels.pop(price, None)
+
+    def _pair(self, level: Strings) -> tuple[int, int]:
+        return (
+            units(level[0], self._digits[0]), units(level[1], self._digits[1])
+        )
+
+
+def units(text: str, digits: int) -> int:
+    """A decimal string as a whole number of 10^-``digits``."""
+    whole, _, rest = text.partition('.')
+    return int(whole + rest[:digits].ljust(digits, '0'))

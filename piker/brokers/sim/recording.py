@@ -24,7 +24,7 @@ import msgspec
 from ...errors import BadInput
 from .listings import Listing
 
-__all__ = ['Message', 'Recording', 'load_recording']
+__all__ = ['Body', 'Message', 'Recording', 'load_recording']
 
 _LINE = re.compile(rb'(\d+(?:\.\d+)?)(:?) (\{.*\})\s*\Z')
 _HEAD = b'{"stream":"'
@@ -34,7 +34,7 @@ _QUOTES = ('USDT', 'USDC', 'FDUSD', 'TUSD', 'BUSD', 'BTC', 'ETH', 'BNB',
            'EUR', 'TRY', 'USD')
 
 
-class Body(msgspec.Struct):
+class Body(msgspec.Struct, gc=False):
     """The fields of any event that the replay itself looks at."""
 
     E: int = 0

@@ -20,12 +20,11 @@ from ...clock import NS_PER_MS, Clock
 from .aggregate import Aggregate, Aggregator, Trade
 from .barfeed import BarFeed
 from .config import VenueConfig
-from .engine import Side
 from .hub import Hub
 from .listings import Listing
 from .market import Market, Touch
-from .played import Played, PlayedBook
-from .recording import Message, Recording, load_recording
+from .played import Played, PlayedBook, units
+from .recording import Body, Message, Recording, load_recording
 from .wire import agg_event, encode, fixed
 
 __all__ = ['ReplayExchange', 'ReplayMarket']
@@ -40,7 +39,8 @@ class ReplayMarket:
 
     def __init__(self, listing: Listing, start_ms: int) -> None:
         self.spec = listing
-        self.book = PlayedBook()
+        self.digits = listing.price_digits, listing.size_digits
+        self.book = PlayedBook(self.digits)
         self.history = Played()
         self.position_ms = start_ms
         self.aggregator = Aggregator()
@@ -49,17 +49,9 @@ class ReplayMarket:
     def touch(self) -> Touch:
         return self.book.touch
 
-    def pair(self, level: tuple[str, str]) -> tuple[int, int]:
-        """A price and a size in ticks and lots."""
-        return (
-            _units(level[0], self.spec.price_digits),
-            _units(level[1], self.spec.size_digits),
-        )
-
-
-def _units(text: str, digits: int) -> int:
-    whole, _, rest = text.partition('.')
-    return int(whole + rest[:digits].ljust(digits, '0'))
+    def pair(self, body: Body) -> tuple[int, int]:
+        """A trade's price and size in ticks and lots."""
+        return units(body.p, self.digits[0]), units(body.q, self.digits[1])
 
 
 class ReplayExchange:
@@ -180,7 +172,9 @@ class ReplayExchange:
         self._position_ns = message.after_ns
         if message.kind == 'snapshot':
             for market in self._markets.values():
-                self._book_levels(market, message, snapshot=True)
+                market.book.update(
+                    message.body.u, message.body.b, message.body.a
+                )
             return
         market = self._markets[message.symbol]
         self._take(market, message)
@@ -199,33 +193,21 @@ class ReplayExchange:
             if message.kind != 'trade':
                 self._derived(market, market.aggregator.settle(body.E))
         if message.kind == 'trade':
-            trade = Trade(body.t, body.T, *market.pair((body.p, body.q)),
+            trade = Trade(body.t, body.T, *market.pair(body),
                           body.m)
             self._derived(market, market.aggregator.add(trade))
             market.history.add_fill(trade)
         elif message.kind == 'aggTrade':
             trades = f'{message.symbol.lower()}@trade'
             market.history.add_aggregate(
-                Aggregate(body.a, body.T, *market.pair((body.p, body.q)),
+                Aggregate(body.a, body.T, *market.pair(body),
                           body.m, body.f, body.l),
                 recorded=trades not in self._recorded,
             )
         elif message.kind == 'bookTicker':
-            market.book.set_touch(
-                body.u, market.pair((body.b, body.B)),
-                market.pair((body.a, body.A)),
-            )
+            market.book.quote(body.u, (body.b, body.B), (body.a, body.A))
         elif message.kind == 'depth' and body.b is not None:
-            self._book_levels(market, message)
-
-    def _book_levels(
-        self, market: ReplayMarket, message: Message, snapshot: bool = False
-    ) -> None:
-        body = message.body
-        for side, rows in ((Side.BUY, body.b), (Side.SELL, body.a)):
-            for level in rows:
-                market.book.set_level(side, *market.pair(level))
-        market.book.set_update(body.u, snapshot)
+            market.book.update(body.u, body.b, body.a)
 
     def _derived(
         self, market: ReplayMarket, done: Aggregate | None
@@ -240,8 +222,8 @@ class ReplayExchange:
             self._emit(name, encode(agg_event(
                 market.spec.symbol, max(market.position_ms, done.time_ms),
                 agg_id=done.id, first=done.first, last=done.last,
-                price=fixed(done.price, market.spec.price_digits),
-                size=fixed(done.size, market.spec.size_digits),
+                price=fixed(done.price, market.digits[0]),
+                size=fixed(done.size, market.digits[1]),
                 time_ms=done.time_ms, buyer_is_maker=done.sell,
             )))
 
