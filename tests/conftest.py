@@ -53,7 +53,8 @@ def free_port() -> int:
 
 def segments(tree: Tree) -> list[str]:
     prefix = tree.segment_prefix
-    return [n for n in os.listdir('/dev/shm') if n.startswith(prefix)]
+    names = [path.name for path in Path('/dev/shm').iterdir()]
+    return [name for name in names if name.startswith(prefix)]
 
 
 def children_of(pid: int) -> list[psutil.Process]:
@@ -63,7 +64,7 @@ def children_of(pid: int) -> list[psutil.Process]:
         return []
 
 
-@pytest.fixture()
+@pytest.fixture
 def recordings() -> Path:
     """The recorded venue data, where it is to be had."""
     if not RECORDINGS.is_dir():
@@ -74,7 +75,7 @@ def recordings() -> Path:
     return RECORDINGS
 
 
-@pytest.fixture()
+@pytest.fixture
 def tree(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tree]:
     """An address for a tree of the test's own."""
     # Paths of Unix sockets and of records are short here on purpose.
@@ -129,7 +130,7 @@ class Daemon:
 
     def pid_of(self, name: str) -> int:
         record = self.tree.read_record()
-        return record.children[name][0] if record else 0
+        return record.children.get(name, (0, 0))[0] if record else 0
 
     def kill(self, name: str) -> int:
         """SIGKILL a daemon of the tree; returns the pid it had."""
@@ -156,7 +157,7 @@ class Daemon:
         assert code == 0, f'exit code {code}\n{self.log}'
 
 
-@pytest.fixture()
+@pytest.fixture
 def start_daemon(tree: Tree) -> Iterator[Callable[..., Daemon]]:
     """Start ``pikerd`` with these options; ended after the test."""
     started: list[Daemon] = []
@@ -173,7 +174,7 @@ def start_daemon(tree: Tree) -> Iterator[Callable[..., Daemon]]:
         assert 'Traceback' not in log, log
 
 
-@pytest.fixture()
+@pytest.fixture
 def daemon(start_daemon: Callable[..., Daemon]) -> Daemon:
     """A running tree with default settings."""
     return start_daemon()
@@ -184,7 +185,7 @@ def run_piker(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``piker`` with these arguments."""
     done = subprocess.run(
-        [sys.executable, '-c', 'from piker.cli import piker; piker()', *args],
+        [sys.executable, '-m', 'piker.cli.main', *args],
         capture_output=True, text=True, timeout=timeout, check=False,
     )
     if check and done.returncode:
