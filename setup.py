@@ -36,8 +36,8 @@ setup(
     ],
     entry_points={
         'console_scripts': [
-            'pikerd = piker.cli:pikerd',
-            'piker = piker.cli:piker',
+            'pikerd = piker.cli.pikerd:pikerd',
+            'piker = piker.cli.main:piker',
         ],
     },
 )

@@ -68,7 +68,12 @@ def set_up(actor: str, level: str = 'info') -> None:
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
     logging.getLogger('piker').setLevel(number)
-    # tractor narrates each dropped connection as a warning; what matters of
-    # it is logged by our own supervisor.
-    for noisy in ('tractor', 'trio-websocket', 'hypercorn', 'asyncio'):
+    for noisy in ('trio-websocket', 'hypercorn', 'asyncio'):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # tractor logs each peer that is gone as a crash; errors of remote calls
+    # reach their caller, and deaths are logged by our own supervisor.
+    runtime = logging.getLogger('tractor')
+    runtime.handlers[:] = []
+    runtime.setLevel(
+        logging.DEBUG if number <= logging.DEBUG else logging.CRITICAL
+    )

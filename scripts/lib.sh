@@ -5,10 +5,11 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
 # System libraries that Qt's wheels load but do not bring, on Debian's names.
-QT_PACKAGES="libgl1 libegl1 libxkbcommon0 libxkbcommon-x11-0 libdbus-1-3 \
-libfontconfig1 libglib2.0-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
-libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 \
-libxcb-xinerama0 libxcb-xkb1 fonts-dejavu-core"
+QT_PACKAGES="libgl1 libglib2.0-0 libfontconfig1 libxext6 \
+fonts-roboto-unhinted libdbus-1-3 libx11-xcb1 libxkbcommon-x11-0 \
+libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
+libxcb-render-util0 libxcb-shape0 libxcb-sync1 libxcb-xfixes0 \
+libxcb-xinerama0"
 
 find_python() {
     for name in "${PYTHON:-}" python3.12 python3.11 python3; do

@@ -57,3 +57,7 @@ def piker() -> None:
     Start the tree with `pikerd`; `piker chart` and `piker watch` start one
     for themselves if none runs.
     """
+
+
+if __name__ == '__main__':
+    piker(prog_name='piker')

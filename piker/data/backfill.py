@@ -40,8 +40,8 @@ class History:
     What a feed starts from.
 
     ``bars`` end right before ``seam_ns``, the open of the last whole minute;
-    ``last`` is finite even where nothing has ever traded: the middle of the
-    book then.  ``top`` is bid, bid size, ask, ask size.
+    ``last`` is the middle of the book where nothing has ever traded.
+    ``top`` is bid, bid size, ask, ask size.
     """
 
     seam_ns: int
@@ -59,8 +59,8 @@ async def load_start(
     """
     The newest page of bars of each period, the top of the book, the volume.
 
-    All are asked for at once; 60 s must be among the periods.  Raises
-    `VenueError` if the venue fails, or knows no price whatever.
+    All are asked for at once; 60 s must be among the periods.  ``last`` is
+    NaN if the venue knows no price yet.  Raises `VenueError`.
     """
     now = backend.clock.now_ns()
     minute = 60 * NS_PER_S
@@ -96,11 +96,6 @@ async def load_start(
     today = minutes['time'] >= midnight
     start.day_volume += float(minutes['volume'][today].sum())
     _set_last(start, max(periods_s))
-    if not math.isfinite(start.last):
-        raise VenueError(
-            f'{instrument.id}: the venue knows no price: neither a trade nor '
-            'an order; try again when it has one'
-        )
     return start
 
 

@@ -40,6 +40,8 @@ _AHEAD_NS = 3600 * NS_PER_S
 # Held-back ticks are bounded; beyond this the hole is left and counted.
 _MOST_HELD = 500_000
 _NO_QUOTE: TickRow = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
+# How long a venue without any history may take to send its first tick.
+_FIRST_PRICE_S = 15.0
 _HEAL_TRIES = 5
 _HEAL_PAUSE_S = 0.25
 
@@ -85,6 +87,7 @@ class LiveFeed:
         self.unused_since_ns = clock.now_ns()
         # Held-back ticks while trades are missing, else None.
         self._held: list[TickRow] | None = []
+        self._arrived = trio.Event()
         self._heal = trio.Event()
         self._next_id: int | None = None
         self._last_ns = 0
@@ -102,6 +105,7 @@ class LiveFeed:
         """Take ticks in the order of arrival."""
         if self._held is not None:
             self._held += rows
+            self._arrived.set()
             return
         self._take(rows)
 
@@ -247,6 +251,7 @@ class LiveFeed:
                 start = await load_start(
                     self._backend, self.instrument, PERIODS_S
                 )
+                await self._ensure_price(start)
                 with ExitStack() as stack:
                     self._open_buffers(start, stack)
                     async with trio.open_nursery() as nursery:
@@ -257,6 +262,24 @@ class LiveFeed:
             self._set_state(FeedState.CLOSED)
             self.closed.set()
             self.unlink()
+
+    async def _ensure_price(self, start: History) -> None:
+        """
+        Take the first live tick's price where the venue listed none.
+
+        Raises `VenueError` if that does not come either.
+        """
+        if math.isfinite(start.last):
+            return
+        with trio.move_on_after(_FIRST_PRICE_S):
+            await self._arrived.wait()
+        prices = [row[4] for row in self._held or () if row[4] > 0]
+        if not prices:
+            raise VenueError(
+                f'{self.instrument.id}: the venue knows no price: neither a '
+                'trade nor an order; try again when it has one'
+            )
+        start.last = prices[0]
 
     def _open_buffers(self, start: History, stack: ExitStack) -> None:
         for period_s in PERIODS_S:

@@ -182,6 +182,7 @@ class TickReader:
         self._capacity = segment.capacity
         self.instrument = str(segment.meta['instrument'])
         self.missed = 0
+        self._told = 0  # of those missed, what runs have said
         self.position = self._words[_COMMITTED]
         if from_start:
             self.position = max(0, self._words[_RESERVED] - self._capacity)
@@ -204,29 +205,37 @@ class TickReader:
         """
         The next ticks, at most ``limit``, or ``None`` if there are none.
 
-        They are copies.  ``missed`` of the run counts ticks lost to lapping
-        right before it; ``self.missed`` is the sum over this reader's life.
+        They are copies, and never empty.  ``missed`` of the run counts ticks
+        lost to lapping right before it; ``self.missed`` is the sum over this
+        reader's life.
         """
-        end = self._words[_COMMITTED]
-        start = self.position
-        if start >= end:
-            return None
-        oldest = self._words[_RESERVED] - self._capacity
-        lost = max(0, oldest - start)
-        start += lost
-        end = min(end, start + limit)
-        run = self._copy(start, end)
-        # What the writer has announced since may have hit what we copied.
-        hit = max(0, self._words[_RESERVED] - self._capacity - start)
+        words = self._words
+        while True:
+            start = self.position
+            end = min(words[_COMMITTED], start + limit)
+            if start >= end:
+                return None
+            # The writer may be anywhere by now, also further than `end`.
+            lost = self._overwritten(start, end)
+            run = self._copy(start + lost, end)
+            # What the writer has announced since may have hit what we copied.
+            hit = self._overwritten(start + lost, end)
+            self.position = end
+            self.missed += lost + hit
+            first = start + lost + hit
+            if first < end:
+                break
         if hit:
-            hit = min(hit, len(run[0]))
             run = [column[hit:] for column in run]
-        lost += hit
-        self.position = end
-        self.missed += lost
-        seq = np.arange(start + hit, end, dtype=np.uint64)
+        seq = np.arange(first, end, dtype=np.uint64)
         columns: Any = dict(zip(_FIELDS, run, strict=True))
-        return Ticks(seq=seq, **columns, missed=lost)
+        missed, self._told = self.missed - self._told, self.missed
+        return Ticks(seq=seq, **columns, missed=missed)
+
+    def _overwritten(self, start: int, end: int) -> int:
+        """How many of ``start <= seq < end`` are gone from the ring."""
+        oldest: int = self._words[_RESERVED] - self._capacity
+        return min(max(0, oldest - start), end - start)
 
     def _copy(self, start: int, end: int) -> list[npt.NDArray[Any]]:
         a, b = start % self._capacity, end % self._capacity
@@ -307,8 +316,19 @@ class TickWriter:
         return TickReader(self.segment, from_start=from_start)
 
     def write(self, rows: Iterable[TickRow]) -> int:
-        """Commit ``rows`` at once; returns how many there were."""
+        """
+        Commit ``rows``; returns how many there were.
+
+        All at once, but for more than the ring holds.
+        """
         rows = rows if isinstance(rows, list) else list(rows)
+        size = self._mask + 1
+        if len(rows) > size:
+            # What is announced must leave something that can be read.
+            return sum(
+                self.write(rows[at:at + size])
+                for at in range(0, len(rows), size)
+            )
         words = self._words
         at = words[_COMMITTED]
         end = at + len(rows)

@@ -163,15 +163,19 @@ async def _join(
         if actor.is_arbiter:
             # The runtime made us the root because nobody listened.
             raise NoDaemon(_nobody(tree))
-        async with (
-            raise_if_dies(record.pid, record.started, 'pikerd'),
-            connect(tree.address) as portal,
-            portal.open_context(
-                remote(_ENDPOINTS, 'attach'), **lease
-            ) as (ctx, _),
-        ):
-            yield TreeClient(tree, record)
-            await ctx.cancel()
+        try:
+            async with (
+                raise_if_dies(record.pid, record.started, 'pikerd'),
+                connect(tree.address) as portal,
+                portal.open_context(
+                    remote(_ENDPOINTS, 'attach'), **lease
+                ) as (ctx, _),
+            ):
+                yield TreeClient(tree, record)
+                await ctx.cancel()
+        except tractor.ContextCancelled as err:
+            # The root took our lease back: it is on its way out.
+            raise ActorDied(f'pikerd (pid {record.pid}) has ended') from err
 
 
 @asynccontextmanager

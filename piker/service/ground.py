@@ -1,7 +1,7 @@
 """
 What tractor 0.1.0a5 leaves to us, in one place.
 
-Importing this module changes four things of the runtime, in every process
+Importing this module changes five things of the runtime, in every process
 of a tree (it heads the list of modules that each child imports before it
 starts to listen):
 
@@ -9,10 +9,12 @@ starts to listen):
   refused unless it comes from a process of this very user;
 - a child does not re-import its parent's ``__main__``: daemons are named by
   module, and importing a command line would cost each start 0.3 s;
-- a remote function is named without importing the module it lives in, so
-  that the root knows its daemons by name only;
-- a connection that breaks while the peer is being killed ends that channel,
-  not the actor.
+- modules and functions of another actor are named without being imported
+  here, so that the root knows its daemons by name only;
+- a connection is closed when whoever opened it is done or cancelled, not
+  whenever the garbage collector comes by;
+- a connection that breaks, or brings what is no message, ends that channel
+  and not the actor.
 """
 from __future__ import annotations
 
@@ -21,6 +23,8 @@ import os
 import socket
 import struct
 import warnings
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +38,14 @@ warnings.filterwarnings(
 os.environ.setdefault('PYTHONWARNINGS', 'ignore::FutureWarning:tractor')
 
 import tractor  # noqa: E402
-from tractor import _actor, _mp_fixup_main, msg  # noqa: E402
+from tractor import (  # noqa: E402
+    _actor,
+    _discovery,
+    _ipc,
+    _mp_fixup_main,
+    _root,
+    msg,
+)
 
 __all__ = ['peer_uid', 'remote', 'tractor']
 
@@ -89,9 +100,44 @@ async def _checked_handler(actor: Any, stream: trio.SocketStream) -> None:
         await _plain_handler(actor, stream)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         log.debug('a connection to %s broke off', actor.name)
+    except Exception as err:
+        # A peer killed in the middle of a message, or no actor at all: it
+        # costs that connection, not this process.
+        log.warning('dropped a connection to %s: %r', actor.name, err)
+    finally:
+        stream.socket.close()
 
 
 _actor.Actor._stream_handler = _checked_handler
+
+
+@asynccontextmanager
+async def _closing_connect(host: str, port: int) -> AsyncGenerator[Any, None]:
+    channel = _ipc.Channel((host, port))
+    await channel.connect()
+    try:
+        yield channel
+    finally:
+        channel.msgstream.stream.socket.close()
+
+
+_discovery._connect_chan = _closing_connect
+_root._connect_chan = _closing_connect
+
+
+_plain_init = _actor.Actor.__init__
+_import_root = Path(__file__).parents[2] / 'piker'
+
+
+def _init_by_name(
+    actor: Any, *args: Any, enable_modules: Sequence[str] = (), **kwargs: Any
+) -> None:
+    _plain_init(actor, *args, enable_modules=[], **kwargs)
+    # The path's directory goes on the child's sys.path.
+    actor.enable_modules |= dict.fromkeys(enable_modules, str(_import_root))
+
+
+_actor.Actor.__init__ = _init_by_name
 
 
 def _no_main() -> dict[str, str]:

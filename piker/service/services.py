@@ -9,6 +9,7 @@ torn down in the reverse order of their start.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -90,6 +91,7 @@ class _Daemon:
         self.error: PikerError | None = None
         self.info: DaemonInfo | None = None
         self.restarts = 0
+        self.first_up = math.inf
         self._up_since = 0.0
         self._changed = trio.Event()
         self._stop = trio.Event()
@@ -221,6 +223,7 @@ class _Daemon:
                     self._services.kept_ports[self.name] = first['port']
                 self.info = DaemonInfo(self.name, pid, started, first)
                 self._up_since = time.monotonic()
+                self.first_up = min(self.first_up, self._up_since)
                 log.info('%s is up (pid %d)', self.name, pid)
                 self._set('up')
                 await self._until_stopped(ctx)
@@ -339,11 +342,17 @@ class Services:
         self._closing = True
         try:
             with trio.CancelScope(shield=True):
-                for daemon in reversed(self._daemons.values()):
+                for daemon in self._newest_first():
                     await daemon.stop()
             await self._stack.aclose()
         finally:
             Services._the = None
+
+    def _newest_first(self) -> list[_Daemon]:
+        """By the order in which they came up: what one needs came before."""
+        return sorted(
+            self._daemons.values(), key=lambda d: d.first_up, reverse=True
+        )
 
     def for_children(self) -> dict[str, Any]:
         """What the root tells each daemon."""

@@ -14,12 +14,18 @@ from typing import Any
 import msgspec
 import trio
 
-with warnings.catch_warnings():
-    # asks needs anyio 3, which reaches for what trio 0.23 deprecates
-    warnings.simplefilter('ignore')
-    import asks
+# asks needs anyio 3, which reaches for what trio 0.23 deprecates, some of it
+# only once it is used.
+warnings.filterwarnings('ignore', category=FutureWarning, module='anyio')
 
-from ...errors import BadMessage, VenueDown, VenueError, VenueRefused
+import asks  # noqa: E402
+
+from ...errors import (  # noqa: E402
+    BadMessage,
+    VenueDown,
+    VenueError,
+    VenueRefused,
+)
 
 __all__ = ['Rest']
 
