@@ -211,18 +211,19 @@ class TickReader:
         """
         words = self._words
         while True:
-            start = self.position
-            end = min(words[_COMMITTED], start + limit)
-            if start >= end:
+            end = words[_COMMITTED]
+            if self.position >= end:
                 return None
             # The writer may be anywhere by now, also further than `end`.
-            lost = self._overwritten(start, end)
-            run = self._copy(start + lost, end)
+            lost = self._overwritten(self.position, end)
+            start = self.position + lost
+            end = min(end, start + limit)
+            run = self._copy(start, end)
             # What the writer has announced since may have hit what we copied.
-            hit = self._overwritten(start + lost, end)
+            hit = self._overwritten(start, end)
             self.position = end
             self.missed += lost + hit
-            first = start + lost + hit
+            first = start + hit
             if first < end:
                 break
         if hit:
@@ -322,12 +323,12 @@ class TickWriter:
         All at once, but for more than the ring holds.
         """
         rows = rows if isinstance(rows, list) else list(rows)
-        size = self._mask + 1
-        if len(rows) > size:
+        most = self._mask + 1
+        if len(rows) > most:
             # What is announced must leave something that can be read.
             return sum(
-                self.write(rows[at:at + size])
-                for at in range(0, len(rows), size)
+                self.write(rows[at:at + most])
+                for at in range(0, len(rows), most)
             )
         words = self._words
         at = words[_COMMITTED]
