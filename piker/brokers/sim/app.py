@@ -160,7 +160,7 @@ class App:
         params = Params(query)
         self._charge(now, endpoint, params, headers)
         params.expect(endpoint.known)
-        if name not in {'ping', 'time', 'exchangeInfo'}:
+        if endpoint.book:
             await self._exchange.ready.wait()
         if not endpoint.slow:
             return endpoint.handle(params)

@@ -21,7 +21,8 @@ __all__ = ['Flow', 'Step']
 
 NEVER = 1 << 62
 _NEAR = 8  # ladder levels next to the touch, per side
-_FAR = 24  # levels beyond them, one per price cell
+_FAR = 60  # levels beyond them, one per price cell
+_FLICKS = 4  # looks at the touch's sizes per slot
 _SIDES = (Side.BUY, Side.SELL)
 
 
@@ -52,7 +53,6 @@ class Flow:
     ) -> None:
         self.tape = tape
         self.book = book
-        self.position_ms = start_ms
         listing = tape.listing
         self._gap_key, self._size_key, self._cell_key, self._flick_key = (
             key_of(tape.seed, listing.symbol, name)
@@ -64,10 +64,11 @@ class Flow:
             2, int(listing.price / float(listing.tick) * 1.2e-4)
         )
         self._flick_ms = (
-            max(20, int(listing.slot_ms / quote_rate)) if quote_rate > 0
-            else NEVER
+            max(10, int(listing.slot_ms / _FLICKS / quote_rate))
+            if quote_rate > 0 else NEVER
         )
         self._mine: dict[tuple[Side, int], list[int]] = {}
+        self._far: dict[Side, tuple[int, dict[tuple[Side, int], int]]] = {}
         self._next_order_id = start_ms * 1000
         self._prepared = False
         self._refill_ms = NEVER
@@ -106,7 +107,6 @@ class Flow:
                     yield Step(now)
             else:
                 yield Step(now, self._trade(now))
-        self.position_ms = max(self.position_ms, until_ms)
 
     def _enter_day(self, day: int, now: int) -> None:
         plan = self._plan = self.tape.day(day)
@@ -167,15 +167,26 @@ class Flow:
             )
             target[side, price] = size
         cell = price // self._cell
+        if self._far.get(side, (0, {}))[0] != cell:
+            self._far[side] = cell, self._far_levels(side, cell)
+        target.update(self._far[side][1])
+
+    def _far_levels(
+        self, side: Side, cell: int
+    ) -> dict[tuple[Side, int], int]:
+        """Levels beyond price cell ``cell``; they only depend on it."""
+        found: dict[tuple[Side, int], int] = {}
+        buy = side is Side.BUY
         for _ in range(_FAR):
-            cell += away
+            cell += -1 if buy else 1
             price = cell * self._cell + (
                 bits_at(self._cell_key, cell) % self._cell
             )
             if price <= 0:
-                return
+                break
             u = uniform_at(self._cell_key, cell * 2 + buy)
-            target[side, price] = 1 + int(self._median * 60 * u * u)
+            found[side, price] = 1 + int(self._median * 60 * u * u)
+        return found
 
     def _gap(self, sell: bool, level: int) -> int:
         if level >= MAX_SWEEP:

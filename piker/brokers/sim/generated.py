@@ -38,7 +38,7 @@ Emit = Callable[[str, bytes], None]
 
 _TICK_MS = 100
 _SPEEDS = (100, 1000)
-_PAUSE_S = (0.002, 0.05)  # shortest and longest sleep of the driver
+_PAUSE_S = (0.005, 0.05)  # shortest and longest sleep of the driver
 # Update ids grow faster with time than the book changes, so that they never
 # fall back across a restart.
 _UPDATES_PER_MS = 8

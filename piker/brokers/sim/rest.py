@@ -32,6 +32,7 @@ class Endpoint(NamedTuple):
     known: frozenset[str]
     weigh: Callable[[Params], int]
     slow: bool = False
+    book: bool = False  # needs the agents to have begun
 
 
 def _always(weight: int) -> Callable[[Params], int]:
@@ -88,14 +89,15 @@ class RestApi:
             'historicalTrades': Endpoint(
                 self.trades, one | {'limit', 'fromId'}, _always(25), slow=True
             ),
-            'depth': Endpoint(self.depth, one | {'limit'}, _depth_weight),
+            'depth': Endpoint(self.depth, one | {'limit'}, _depth_weight,
+                              book=True),
             'avgPrice': Endpoint(self.avg_price, one, _always(2), slow=True),
             'ticker/24hr': Endpoint(self.ticker, many | {'type'},
-                                    _ticker_weight, slow=True),
+                                    _ticker_weight, slow=True, book=True),
             'ticker/price': Endpoint(self.price, many, _price_weight,
                                      slow=True),
             'ticker/bookTicker': Endpoint(self.book_ticker, many,
-                                          _price_weight),
+                                          _price_weight, book=True),
         }
 
     def time(self, _params: Params) -> dict[str, int]:

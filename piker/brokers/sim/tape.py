@@ -200,7 +200,8 @@ class Tape:
         return make_day(self.seed, self.listing, day)
 
     def _make_minutes(self, day: int) -> Bars:
-        plan = self.day(day)
+        # a walk through old days must not push out the plan of today
+        plan = self._days.get(day) or self._make_day(day)
         steps = plan.start_ms + np.arange(0, DAY_MS, _MINUTE)
         return bars_of(_aggs(plan, 0, len(plan.time)), steps)
 
