@@ -204,6 +204,24 @@ async def test_live_trades_are_the_history(venue, rest, clock):
     ]
 
 
+async def test_a_jump_of_the_clock_is_no_flood(venue, rest, clock, caplog):
+    """What was missed is in the history, and the stream goes on from now."""
+    async with open_socket(venue, '/ws/ltcusdt@aggTrade') as socket:
+        await rest.get('/api/v3/depth?symbol=LTCUSDT')
+        clock.advance_ns(7_200_000 * NS_PER_MS)
+        while True:
+            live = await next_while_time_passes(socket, clock)
+            if live['T'] > START_MS + 7_200_000:
+                break
+        past = await rest.get(
+            f'/api/v3/aggTrades?symbol=LTCUSDT&fromId={live["a"]}&limit=1'
+        )
+    shared = ('a', 'p', 'q', 'f', 'l', 'T', 'm', 'M')
+    assert {key: live[key] for key in shared} == past[0]
+    assert 'the clock jumped' in caplog.text
+    caplog.clear()
+
+
 async def test_two_venues_and_a_restart_agree():
     pages = []
     for _ in range(2):

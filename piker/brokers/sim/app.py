@@ -7,6 +7,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 
 import msgspec
 import trio
@@ -224,8 +225,8 @@ class App:
         path = scope['path']
         names: list[str] = []
         if path == '/stream':
-            query = Params(scope['query_string']).values
-            names = query.get('streams', '').split('/')
+            query = parse_qs(scope['query_string'].decode('latin-1'))
+            names = '/'.join(query.get('streams', [])).split('/')
         elif path == '/ws' or path.startswith('/ws/'):
             names = path.removeprefix('/ws').split('/')
         else:

@@ -82,9 +82,14 @@ class Message:
 
 @dataclass(slots=True)
 class Recording:
-    """A file's messages in order, and what they are about."""
+    """
+    A file's messages in order, and what they are about.
+
+    ``first_ns`` is when the first one was received.
+    """
 
     path: str
+    first_ns: int = 0
     messages: list[Message] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     listings: dict[str, Listing] = field(default_factory=dict)
@@ -132,6 +137,7 @@ def load_recording(path: str) -> Recording:
             recording.messages.append(message)
     if not recording.messages:
         raise BadInput(f'{path} holds no recorded messages')
+    recording.first_ns = first_ns
     recording.listings = _listings(recording)
     return recording
 

@@ -237,5 +237,6 @@ class ReplayExchange:
 def _first_ms(recording: Recording) -> int:
     """The venue's time at the beginning of a recording."""
     return next(
-        (m.body.E for m in recording.messages if m.body.E), 0
+        (m.body.E for m in recording.messages if m.body.E),
+        recording.first_ns // NS_PER_MS,
     )

@@ -108,6 +108,7 @@ class RestApi:
         return exchange_info(specs, self.exchange.now_ms(), self.weight_limit)
 
     def klines(self, params: Params) -> list[list[Any]]:
+        # timeZone is accepted, but bars are always aligned to UTC
         market = self._market(params)
         interval = params.text('interval')
         if interval not in INTERVALS:
