@@ -63,7 +63,13 @@ class Backend(Protocol):
         """Every instrument, by `InstrumentId.local`; cached."""
 
     async def bars(
-        self, instrument: Instrument, period_s: int, start_ns: int, end_ns: int
+        self,
+        instrument: Instrument,
+        period_s: int,
+        start_ns: int,
+        end_ns: int,
+        *,
+        background: bool = False,
     ) -> npt.NDArray[Any]:
         """
         Bars that open within ``start_ns <= time < end_ns``, oldest first.

@@ -145,7 +145,11 @@ async def backfill_bars(
         start = max(stop - _PAGE, want)
         try:
             rows = await backend.bars(
-                instrument, period_s, start * period_ns, stop * period_ns
+                instrument,
+                period_s,
+                start * period_ns,
+                stop * period_ns,
+                background=True,
             )
         except (VenueError, BadMessage) as err:
             failures += 1

@@ -107,12 +107,19 @@ class Binance:
         return found
 
     async def bars(
-        self, instrument: Instrument, period_s: int, start_ns: int, end_ns: int
+        self,
+        instrument: Instrument,
+        period_s: int,
+        start_ns: int,
+        end_ns: int,
+        *,
+        background: bool = False,
     ) -> npt.NDArray[Any]:
         period_ns = period_s * 1_000_000_000
         start_ns = max(start_ns, end_ns - _PAGE * period_ns, 0)
         answer = await self._rest.get(
             '/api/v3/klines',
+            background=background,
             symbol=instrument.raw_symbol,
             interval=_INTERVALS[period_s],
             startTime=start_ns // NS_PER_MS,
@@ -197,7 +204,10 @@ class Binance:
     def status(self) -> dict[str, Any]:
         return {
             'rest_requests': self._rest.requests,
-            'rest_weight_1m': self._rest.used_weight,
+            'rest_failures': self._rest.failures,
+            'rest_weight_1m': self._rest.limiter.used,
+            'rest_waits': self._rest.limiter.waits,
+            'rest_back_offs': self._rest.limiter.back_offs,
             'clock_offset_ms': round(self.clock.offset_ns / NS_PER_MS, 3),
             'links': self._links.status(),
             **self._router.status(),

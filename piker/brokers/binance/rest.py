@@ -1,9 +1,7 @@
 """
 The venue's REST API: one session, errors translated, limits honoured.
 
-Source: Binance Spot API documentation, "General API Information" and
-"Limits": 429 asks to back off for ``Retry-After`` seconds, 418 means banned
-for as long.
+Source: Binance Spot API documentation, "General API Information".
 """
 from __future__ import annotations
 
@@ -26,6 +24,7 @@ from ...errors import (  # noqa: E402
     VenueError,
     VenueRefused,
 )
+from .limits import Limiter, weight_of  # noqa: E402
 
 __all__ = ['Rest']
 
@@ -43,19 +42,23 @@ class Rest:
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip('/')
         self._session = asks.Session(connections=_CONNECTIONS)
-        self._blocked_until = 0.0
+        self.limiter = Limiter()
         self.requests = 0
-        self.used_weight = 0
+        self.failures = 0
 
-    async def get(self, path: str, **params: Any) -> Any:
+    async def get(
+        self, path: str, *, background: bool = False, **params: Any
+    ) -> Any:
         """
         The decoded JSON answer of ``path``.
 
-        Waits while the venue has asked us to back off.  Raises `VenueDown`
-        if it cannot be reached or fails, `VenueRefused` if it will not
-        answer this request, `BadMessage` if the answer is not JSON.
+        Waits until the venue's limits allow it; with ``background`` it
+        leaves room for others.  Raises `VenueDown` if the venue cannot be
+        reached or fails, `VenueRefused` if it will not answer this request,
+        `BadMessage` if the answer is not JSON.
         """
-        await self._wait_for_permission()
+        weight = weight_of(path, params.get('limit'))
+        await self.limiter.take(weight, background=background)
         url = f'{self.base_url}{path}'
         query = {k: v for k, v in params.items() if v is not None}
         self.requests += 1
@@ -65,6 +68,7 @@ class Rest:
                 answer = await self._session.get(url, params=query)
         except Exception as err:
             # asks raises what its transport and parser raise, of all kinds
+            self.failures += 1
             raise VenueDown(f'{url} cannot be reached: {err!r}') from err
         if answer is None:
             raise VenueDown(f'{url} did not answer within {_TIMEOUT_S:.0f} s')
@@ -74,13 +78,14 @@ class Rest:
         headers = {k.lower(): v for k, v in answer.headers.items()}
         weight = headers.get('x-mbx-used-weight-1m', '')
         if weight.isdigit():
-            self.used_weight = int(weight)
+            self.limiter.report(int(weight))
         status = int(answer.status_code)
         if status == 200:
             try:
                 return msgspec.json.decode(answer.content)
             except msgspec.DecodeError as err:
                 raise BadMessage(f'{url}: not JSON: {err}') from err
+        self.failures += 1
         raise self._failure(url, status, headers, answer.content)
 
     def _failure(
@@ -93,16 +98,11 @@ class Rest:
             except (KeyError, ValueError):
                 pause = _DEFAULT_RETRY_AFTER_S
             pause = min(max(pause, 0.0), _MOST_RETRY_AFTER_S)
-            self._blocked_until = trio.current_time() + pause
-            log.warning('%s: status %d: pausing %.1f s', url, status, pause)
+            self.limiter.back_off(pause)
             return VenueDown(f'{url}: the venue limits us (status {status})')
         if status >= 500:
             return VenueDown(f'{url}: status {status}: {text}')
         return VenueRefused(f'{url}: status {status}: {text}')
-
-    async def _wait_for_permission(self) -> None:
-        while (pause := self._blocked_until - trio.current_time()) > 0:
-            await trio.sleep(pause)
 
     async def aclose(self) -> None:
         await self._session.close()
