@@ -14,6 +14,7 @@ from ..data.bars import iter_rows
 from ..service import Tree
 from .common import (
     CONTEXT,
+    check_symbols,
     emit,
     guarded,
     json_option,
@@ -35,8 +36,8 @@ _BACKFILL_TIMEOUT_S = 30.0
 @level_option
 @json_option
 @click.option(
-    '--period', type=int, default=60, show_default=True, metavar='S',
-    help='Period in seconds.',
+    '--period', type=click.Choice(['1', '60']), default='60',
+    show_default=True, help='Bar period in seconds.',
 )
 @click.option(
     '--count', type=click.IntRange(min=1), default=20, show_default=True,
@@ -48,14 +49,16 @@ def bars(
     registry: str,
     loglevel: str,
     as_json: bool,
-    period: int,
+    period: str,
     count: int,
 ) -> None:
     """
     Print the newest bars of SYMBOL, the running one last.
     """
+    check_symbols([symbol])
     run(partial(
-        _print_bars, symbol, str(Tree.parse(registry)), as_json, period, count
+        _print_bars, symbol, str(Tree.parse(registry)), as_json, int(period),
+        count,
     ))
 
 

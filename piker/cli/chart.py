@@ -11,10 +11,10 @@ import click
 
 from ..data import Feed, open_feed
 from ..errors import BadInput
-from ..instruments import InstrumentId
 from ..service import Tree
 from .common import (
     CONTEXT,
+    check_symbols,
     guarded,
     level_option,
     own_pikerd,
@@ -63,7 +63,7 @@ def chart(
 
     Press F1 in the window for its keys.
     """
-    InstrumentId.parse(symbol)
+    check_symbols([symbol])
     parse_overrides(overrides)
     options = [f'--set={item}' for item in overrides]
     address = str(Tree.parse(registry))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -16,12 +16,22 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import log
-from ..errors import BadInput, PikerError, as_piker_error
+from ..brokers import PROVIDERS
+from ..errors import (
+    BadInput,
+    NoSuchProvider,
+    PikerError,
+    as_piker_error,
+    did_you_mean,
+)
+from ..instruments import InstrumentId
 from ..service.tree import DEFAULT_REGISTRY
 
 __all__ = [
     'CONTEXT',
     'Failure',
+    'check_provider',
+    'check_symbols',
     'emit',
     'json_option',
     'level_option',
@@ -29,6 +39,7 @@ __all__ = [
     'print_table',
     'registry_option',
     'run',
+    'write_line',
 ]
 
 F = TypeVar('F', bound=Callable[..., Any])
@@ -65,14 +76,31 @@ level_option = click.option(
 
 
 class Failure(click.ClickException):
-    """One of our errors on its way out: its text, its exit code."""
+    """
+    One of our errors on its way out: its text, its exit code.
+
+    Make it while the command runs: it is shown under the program's name.
+    """
 
     def __init__(self, error: PikerError) -> None:
         super().__init__(str(error))
         self.exit_code = error.exit_code  # type: ignore[misc]
+        context = click.get_current_context(silent=True)
+        name = context.find_root().info_name if context else None
+        self._program = name or 'piker'
 
     def show(self, file: Any = None) -> None:
-        click.echo(f'piker: {self.message}', err=True)
+        for line in self.message.splitlines():
+            click.echo(f'{self._program}: {line}', err=True)
+
+
+class _PipeClosed(Exception):
+    """
+    Whoever read our output has gone.
+
+    No `OSError`, as `BrokenPipeError` is: on its way out of a feed that would
+    be taken for a connection of the tree that broke.
+    """
 
 
 def run(function: Callable[[], Awaitable[Any]]) -> Any:
@@ -85,7 +113,7 @@ def run(function: Callable[[], Awaitable[Any]]) -> Any:
         return trio.run(function)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
+    except _PipeClosed:
         _quiet_exit()
     except BaseException as err:
         raise _translated(err) from err
@@ -98,7 +126,7 @@ def _translated(err: BaseException) -> BaseException:
     if isinstance(err, BaseExceptionGroup):
         if err.subgroup(KeyboardInterrupt):
             return SystemExit(130)
-        if err.subgroup(BrokenPipeError):
+        if err.subgroup(_PipeClosed):
             _quiet_exit()
     return err
 
@@ -110,29 +138,41 @@ def _quiet_exit() -> None:
 
 
 def guarded(function: F) -> F:
-    """For commands that run no event loop of `run`: the same translation."""
+    """For what a command does outside of `run`: the same translation."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except _PipeClosed:
+            _quiet_exit()
         except (PikerError, BaseExceptionGroup) as err:
             raise _translated(err) from err
 
     return wrapper  # type: ignore[return-value]
 
 
+def write_line(text: str) -> None:
+    """One line on stdout, at once."""
+    try:
+        sys.stdout.write(text + '\n')
+        sys.stdout.flush()
+    except BrokenPipeError as err:
+        raise _PipeClosed from err
+
+
 def emit(item: Any) -> None:
     """One line of JSON on stdout, at once."""
-    sys.stdout.write(msgspec.json.encode(item).decode() + '\n')
-    sys.stdout.flush()
+    write_line(msgspec.json.encode(item).decode())
 
 
 def print_table(
     title: str, columns: list[tuple[str, str]], rows: list[list[str]]
 ) -> None:
     """A table for people; ``columns`` are (name, 'left' or 'right')."""
-    table = Table(title=title or None, title_justify='left', box=None)
+    table = Table(
+        title=title or None, title_justify='left', box=None, pad_edge=False
+    )
     for name, justify in columns:
         table.add_column(
             name,
@@ -142,10 +182,31 @@ def print_table(
     for row in rows:
         table.add_row(*row)
     console = Console()
-    if not console.is_terminal:
-        # A pipe has no width to fit into.
-        console = Console(width=240)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    # A pipe has no width to fit into and no use for padding.
+    wide = Console(width=240)
+    with wide.capture() as captured:
+        wide.print(table)
+    for line in captured.get().splitlines():
+        write_line(line.rstrip())
+
+
+def check_provider(name: str) -> None:
+    """Raise `NoSuchProvider` before any daemon is started in vain."""
+    if name not in PROVIDERS:
+        raise NoSuchProvider(
+            f'no provider is called {name!r}.'
+            f'{did_you_mean(name, PROVIDERS)} '
+            f'The providers are {", ".join(PROVIDERS)}.'
+        )
+
+
+def check_symbols(symbols: Sequence[str]) -> None:
+    """Raise `BadInput` for an id that no provider could know."""
+    for symbol in symbols:
+        check_provider(InstrumentId.parse(symbol).provider)
 
 
 def own_pikerd(registry: str, options: list[str]) -> Callable[[], list[str]]:

@@ -54,8 +54,8 @@ def piker() -> None:
     """
     Live charts, quotes and bars from a tree of trading daemons.
 
-    Start the tree with `pikerd`; `piker chart` and `piker watch` start one
-    for themselves if none runs.
+    Start the tree with `pikerd`.  Without one, `bars`, `chart`, `search` and
+    `watch` start one for themselves, which ends with its last client.
     """
 
 

@@ -8,13 +8,12 @@ from functools import partial
 import click
 import msgspec
 
-from ..brokers import PROVIDERS
 from ..data.search import search_instruments
-from ..errors import NoSuchProvider, did_you_mean
 from ..instruments import Instrument
 from ..service import Tree, open_tree
 from .common import (
     CONTEXT,
+    check_provider,
     emit,
     guarded,
     json_option,
@@ -39,6 +38,7 @@ __all__ = ['search']
 )
 @click.option(
     '--limit', type=click.IntRange(min=1), default=20, show_default=True,
+    metavar='N', help='How many at most.',
 )
 @guarded
 def search(
@@ -50,15 +50,13 @@ def search(
     limit: int,
 ) -> None:
     """
-    Find instruments whose names resemble TEXT, the best match first.
+    Find instruments by name, the best match first.
+
+    TEXT is compared with symbols and descriptions; it need not be spelt
+    right.
     """
     for name in providers:
-        if name not in PROVIDERS:
-            raise NoSuchProvider(
-                f'no provider is called {name!r}.'
-                f'{did_you_mean(name, PROVIDERS)} '
-                f'The providers are {", ".join(PROVIDERS)}.'
-            )
+        check_provider(name)
     found = run(partial(
         _search, text, str(Tree.parse(registry)), list(providers), limit
     ))

@@ -37,7 +37,10 @@ def services(
     registry: str, loglevel: str, as_json: bool, stop: str | None
 ) -> None:
     """
-    Show the tree: processes, clients, and feeds with rates and ages.
+    Show the tree: its daemons, feeds and clients.
+
+    Notes of a feed name what has happened to it out of the ordinary; --json
+    has every counter.
     """
     found = run(partial(_ask, Tree.parse(registry), stop))
     if as_json:
@@ -55,9 +58,11 @@ async def _ask(tree: Tree, stop: str | None) -> TreeReport:
 
 def _print(found: TreeReport) -> None:
     rows = []
+    last = len(found.tree.daemons) - 1
     for at, daemon in enumerate(found.tree.daemons):
+        branch = '' if at == 0 else '└ ' if at == last else '├ '
         rows.append([
-            daemon.name if at == 0 else f'├ {daemon.name}',
+            branch + daemon.name,
             daemon.state,
             str(daemon.pid or '–'),
             _duration(daemon.uptime_s),
@@ -99,7 +104,7 @@ def _where(details: dict[str, Any]) -> str:
 
 def _notes(counters: dict[str, int], backfilling: bool) -> str:
     notes = ['loading history'] if backfilling else []
-    normal = ('trades', 'quotes', 'filled')
+    normal = ('trades', 'quotes', 'filled', 'amended')
     notes += [f'{n} {k}' for k, n in counters.items() if n and k not in normal]
     return ', '.join(notes)
 

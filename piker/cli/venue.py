@@ -23,7 +23,10 @@ __all__ = ['venue']
     '--port', type=click.IntRange(0, 65535), default=0, show_default=True,
     help='Port to listen on; 0 takes any free one.',
 )
-@click.option('--seed', type=int, default=1, show_default=True)
+@click.option(
+    '--seed', type=click.IntRange(min=0), default=1, show_default=True,
+    help='Another seed is another market, with other prices and trades.',
+)
 @click.option(
     '--replay', 'files', metavar='FILE', multiple=True,
     help='Serve this recording instead of generated flow; repeatable.',

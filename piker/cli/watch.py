@@ -3,7 +3,7 @@
 """
 from __future__ import annotations
 
-import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,12 @@ import click
 import trio
 
 from ..clock import format_ns
-from ..data import Feed, Flume, Kind, Ticks, open_feed
+from ..data import Feed, FeedState, Kind, Quote, Ticks, open_feed
 from ..instruments import Instrument
 from ..service import Tree
 from .common import (
     CONTEXT,
+    check_symbols,
     emit,
     guarded,
     json_option,
@@ -23,6 +24,7 @@ from .common import (
     own_pikerd,
     registry_option,
     run,
+    write_line,
 )
 from .pikerd import parse_overrides, set_option
 
@@ -58,9 +60,12 @@ def watch(
     """
     Follow live quotes, a line for each change.
 
-    With --ticks, every trade and every change of bid and ask, in order.
+    A line has the time it was received (UTC), the symbol, the last price,
+    bid and ask with their sizes, and the volume since midnight UTC.  With
+    --ticks, every trade and every change of bid and ask, in order.
     Settings given by --set are for the daemon started here, if one is.
     """
+    check_symbols(symbols)
     parse_overrides(overrides)
     options = [f'--set={item}' for item in overrides]
     printer = _Printer(as_json, count)
@@ -86,8 +91,7 @@ class _Printer:
         if self._as_json:
             emit(data)
         else:
-            sys.stdout.write(text + '\n')
-            sys.stdout.flush()
+            write_line(text)
         if self._left == 0:
             self.enough.set()
 
@@ -120,7 +124,8 @@ async def _follow_quotes(
     before = None
     while True:
         quote, state = flume.quote(), flume.state
-        shown = (quote, state)
+        # A quote that came again with the same numbers is no change.
+        shown = (replace(quote, time=0, quote_time=0, recv=0), state)
         if shown != before:
             before = shown
             printer.line(
@@ -129,19 +134,20 @@ async def _follow_quotes(
                     'state': state.label,
                     **quote.as_dict(),
                 },
-                _quote_line(flume),
+                _quote_line(flume.instrument, quote, state),
             )
         await trio.sleep(1 / rate)
 
 
-def _quote_line(flume: Flume) -> str:
-    i, quote = flume.instrument, flume.quote()
+def _quote_line(i: Instrument, quote: Quote, state: FeedState) -> str:
     return (
-        f'{format_ns(quote.recv)[11:]}  {i.id:<16} '
-        f'{i.format_price(quote.last):>14}  '
-        f'{i.format_price(quote.bid):>14} × '
-        f'{i.format_price(quote.ask):<14} '
-        f'vol {i.format_size(quote.volume):>14}  {flume.state.label}'
+        f'{format_ns(quote.recv)[11:]}  {i.id:<14} '
+        f'{i.format_price(quote.last):>11}  '
+        f'{i.format_size(quote.bid_size):>10} '
+        f'{i.format_price(quote.bid):>11} × '
+        f'{i.format_price(quote.ask):<11} '
+        f'{i.format_size(quote.ask_size):<10} '
+        f'vol {i.format_size(quote.volume):>12}  {state.label}'
     )
 
 
@@ -167,7 +173,7 @@ def _print_ticks(i: Instrument, run_: Ticks, printer: _Printer) -> None:
         }
         printer.line(
             data,
-            f'{format_ns(row["time"])[11:]}  {i.id:<16} {kind:<5} '
-            f'{side[row["side"]]:<4} {i.format_price(row["price"]):>14} '
-            f'{i.format_size(row["size"]):>14}',
+            f'{format_ns(row["time"])[11:]}  {i.id:<14} {kind:<5} '
+            f'{side[row["side"]]:<4} {i.format_price(row["price"]):>11} '
+            f'{i.format_size(row["size"]):>12}',
         )
