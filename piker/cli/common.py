@@ -35,6 +35,7 @@ __all__ = [
     'emit',
     'json_option',
     'level_option',
+    'level_option_from',
     'own_pikerd',
     'print_table',
     'registry_option',
@@ -68,11 +69,16 @@ def _set_level(ctx: click.Context, param: Any, value: str) -> str:
     return value
 
 
-level_option = click.option(
-    '-l', '--loglevel', 'loglevel', metavar='LEVEL', default='warning',
-    show_default=True, callback=_set_level,
-    help='One of debug, info, warning, error, critical.',
-)
+def level_option_from(default: str) -> Callable[[F], F]:
+    """The ``--loglevel`` option of a command that speaks up at ``default``."""
+    return click.option(
+        '-l', '--loglevel', 'loglevel', metavar='LEVEL', default=default,
+        show_default=True, callback=_set_level,
+        help='One of debug, info, warning, error, critical.',
+    )
+
+
+level_option = level_option_from('warning')
 
 
 class Failure(click.ClickException):
@@ -218,6 +224,6 @@ def own_pikerd(registry: str, options: list[str]) -> Callable[[], list[str]]:
             'command (it ends with its last client)',
             err=True,
         )
-        return options
+        return ['--loglevel=warning', *options]
 
     return start

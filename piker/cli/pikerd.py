@@ -13,7 +13,7 @@ import click
 from ..config import load_settings
 from ..errors import ConfigError
 from ..service import Tree, serve
-from .common import CONTEXT, guarded, level_option, registry_option, run
+from .common import CONTEXT, guarded, level_option_from, registry_option, run
 
 __all__ = ['pikerd']
 
@@ -45,7 +45,7 @@ def set_option(function: Any) -> Any:
 
 @click.command(context_settings=CONTEXT)
 @registry_option
-@level_option
+@level_option_from('info')
 @set_option
 @click.option(
     '--config', type=click.Path(dir_okay=False, path_type=Path),
