@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import pairwise
 
 import trio
 
-from ..clock import NS_PER_S, Clock
+from ..clock import NS_PER_S, Clock, format_ns
 from ..errors import BadMessage, VenueError
 from ..instruments import Instrument
 from ..messages import FeedStatus, FlumeInfo
@@ -42,8 +43,13 @@ _MOST_HELD = 500_000
 _NO_QUOTE: TickRow = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
 # How long a venue without any history may take to send its first tick.
 _FIRST_PRICE_S = 15.0
-_HEAL_TRIES = 5
+_HEAL_FOR_S = 30.0
 _HEAL_PAUSE_S = 0.25
+_MOST_HEAL_PAUSE_S = 5.0
+# Messages that overtake each other on their way are this close together.
+_REORDER_S = 0.02
+# The venue's own bars are final this long after their period.
+_SETTLE_NS = 2 * NS_PER_S
 
 
 class LiveFeed:
@@ -89,6 +95,9 @@ class LiveFeed:
         self._held: list[TickRow] | None = []
         self._arrived = trio.Event()
         self._heal = trio.Event()
+        self._holes_in, self._holes_out = trio.open_memory_channel[
+            tuple[int, int]
+        ](1000)
         self._next_id: int | None = None
         self._last_ns = 0
         self._last_update = 0
@@ -146,15 +155,24 @@ class LiveFeed:
                 expected = self._next_id
                 id_ = row[6]
                 if expected is not None and id_ != expected:
-                    if id_ < expected:
+                    if id_ < expected and row[0] <= self._last_ns:
                         self.ring.count('duplicates')
                         continue
+                    if id_ < expected:
+                        # Newer and yet numbered lower: the venue began anew.
+                        self.ring.count('resets')
+                        log.warning(
+                            '%s: trade ids went back from %d to %d',
+                            self.instrument.id, expected - 1, id_,
+                        )
+                        expected = id_
+                if expected is not None and id_ != expected:
                     if not final:
                         self.ring.count('gaps')
                         self._held = rows[at:]
                         self._heal.set()
                         break
-                    self._hole(id_ - expected, id_)
+                    self._hole(id_ - expected, id_, rows[at:])
                 self._next_id = id_ + 1
                 if not self._trade(row):
                     self.ring.count('refused')
@@ -256,6 +274,7 @@ class LiveFeed:
                     self._open_buffers(start, stack)
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(self._heal_forever)
+                        nursery.start_soon(self._repair_forever)
                         nursery.start_soon(self._backfill, start)
                         nursery.start_soon(self._beat)
         finally:
@@ -337,28 +356,53 @@ class LiveFeed:
 
     async def _join_tape(self) -> None:
         """Fetch what is missing before the held-back ticks; then go on."""
-        for attempt in range(_HEAL_TRIES):
-            try:
-                await self._fetch_missing()
-                break
-            except (VenueError, BadMessage) as err:
-                log.warning('%s: fetching trades: %s', self.instrument.id, err)
+        if self.ready.is_set():
+            # Messages that only overtook each other are all here soon.
+            await trio.sleep(_REORDER_S)
+        with trio.move_on_after(_HEAL_FOR_S) as healing:
+            pause = _HEAL_PAUSE_S
+            while not self._is_whole():
+                try:
+                    await self._fetch_missing()
+                    break
+                except (VenueError, BadMessage) as err:
+                    log.warning(
+                        '%s: fetching trades: %s', self.instrument.id, err
+                    )
                 if len(self._held or ()) > _MOST_HELD:
                     break
-                await trio.sleep(_HEAL_PAUSE_S * 2 ** attempt)
-        held, self._held = self._held or [], None
-        first = _first_trade(held)
-        if first is not None and self._next_id is not None:
-            if first > self._next_id:
-                self._hole(first - self._next_id, first)
-                self._next_id = first
+                await trio.sleep(pause)
+                pause = min(2 * pause, _MOST_HEAL_PAUSE_S)
+        if healing.cancelled_caught:
+            log.warning(
+                '%s: no missing trades within %.0f s: going on without',
+                self.instrument.id, _HEAL_FOR_S,
+            )
+        held, self._held = _in_order(self._held or []), None
+        expected = self._next_id
+        if expected is not None:
             # What was fetched may reach into what was held: no duplicates.
             held = [
                 row for row in held
-                if row[2] != _TRADE or row[6] >= self._next_id
+                if row[2] != _TRADE
+                or row[6] >= expected
+                or row[0] > self._last_ns
             ]
+            first = _first_trade(held)
+            if first is not None and first > expected:
+                self._hole(first - expected, first, held)
+                self._next_id = first
         self._set_state(FeedState.LIVE)
         self._take(held)
+
+    def _is_whole(self) -> bool:
+        """Whether nothing is missing before or within the held-back ticks."""
+        if self._next_id is None or self._reader.state != FeedState.LIVE:
+            return False
+        ids = {row[6] for row in self._held or () if row[2] == _TRADE}
+        return bool(ids) and ids.issuperset(
+            range(self._next_id, max(ids) + 1)
+        )
 
     async def _fetch_missing(self) -> None:
         while True:
@@ -381,12 +425,49 @@ class LiveFeed:
             self._take(fresh, final=True)
             self.ring.count('filled', len(fresh))
 
-    def _hole(self, missing: int, before: int) -> None:
-        log.error(
+    def _hole(self, missing: int, before: int, rows: list[TickRow]) -> None:
+        """Mark trades that the venue does not give; see to the bars."""
+        log.warning(
             '%s: %d trades are missing before id %d and the venue does not '
             'give them', self.instrument.id, missing, before,
         )
         self.ring.count('missed', missing)
+        end_ns = next(row[0] for row in rows if row[2] == _TRADE)
+        start_ns = self._last_ns or end_ns
+        with suppress(trio.WouldBlock):
+            self._holes_in.send_nowait((start_ns, end_ns))
+
+    async def _repair_forever(self) -> None:
+        """
+        Take the bars around each hole from the venue, once they are closed.
+
+        The missing ticks stay missing, and counted.
+        """
+        async for start_ns, end_ns in self._holes_out:
+            try:
+                await self._repair(start_ns, end_ns)
+            except (VenueError, BadMessage) as err:
+                log.warning(
+                    '%s: bars from %s to %s stay wrong: %s',
+                    self.instrument.id, format_ns(start_ns),
+                    format_ns(end_ns), err,
+                )
+
+    async def _repair(self, start_ns: int, end_ns: int) -> None:
+        for builder in self._builders.values():
+            period_ns = builder.period_ns
+            first = start_ns // period_ns
+            stop = end_ns // period_ns + 1
+            settled_ns = stop * period_ns + _SETTLE_NS
+            while (now := self._backend.clock.now_ns()) < settled_ns:
+                await trio.sleep((settled_ns - now) / NS_PER_S)
+            rows = await self._backend.bars(
+                self.instrument,
+                builder.writer.period_s,
+                first * period_ns,
+                stop * period_ns,
+            )
+            self.ring.count('repaired', builder.repair(rows))
 
     async def _beat(self) -> None:
         """Show readers that this writer lives, and whether the venue does."""
@@ -448,3 +529,14 @@ def _first_trade(rows: list[TickRow]) -> int | None:
         if row[2] == _TRADE:
             return row[6]
     return None
+
+
+def _in_order(rows: list[TickRow]) -> list[TickRow]:
+    """``rows`` with the trades sorted by id, in the places trades had."""
+    ids = [row[6] for row in rows if row[2] == _TRADE]
+    if all(a < b for a, b in pairwise(ids)):
+        return rows
+    trades = iter(
+        sorted((r for r in rows if r[2] == _TRADE), key=lambda row: row[6])
+    )
+    return [next(trades) if row[2] == _TRADE else row for row in rows]

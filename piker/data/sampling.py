@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy.typing as npt
 import trio
 
 from ..clock import NS_PER_S, Clock
@@ -102,6 +104,27 @@ class BarBuilder:
         self._index = index
         self._lots = round(volume * self._scale)
         self._turnover = vwap * volume
+
+    def repair(self, rows: npt.NDArray[Any]) -> int:
+        """
+        Put the venue's own closed bars (`BAR_DTYPE`) in place of ours.
+
+        Bars that are not there, or not closed yet, are left out; returns
+        how many changed.
+        """
+        writer, changed = self.writer, 0
+        for row in rows.tolist():
+            time, *values = row
+            index = time // self.period_ns
+            if not writer.first <= index < writer.next - 1:
+                continue
+            if writer.values(index) == row:
+                continue
+            writer.update(index, *values)
+            changed += 1
+            self._amend_after(index, writer.next - 1, values[3])
+        self._load(writer.next - 1)
+        return changed
 
     def _amend_after(self, index: int, newest: int, close: float) -> None:
         """Carry a late close through the flat bars after it."""

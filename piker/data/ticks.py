@@ -93,7 +93,7 @@ _TRIES = 1000
 
 COUNTERS = (
     'trades', 'quotes', 'duplicates', 'gaps', 'missed', 'refused',
-    'reconnects', 'filled', 'late', 'amended',
+    'reconnects', 'filled', 'late', 'amended', 'resets', 'repaired',
 )
 _QUOTE_FLOATS = (
     'last', 'last_size', 'bid', 'bid_size', 'ask', 'ask_size', 'volume',

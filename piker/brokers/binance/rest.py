@@ -34,6 +34,20 @@ _TIMEOUT_S = 10.0
 _CONNECTIONS = 8
 _DEFAULT_RETRY_AFTER_S = 5.0
 _MOST_RETRY_AFTER_S = 3600.0
+# A request that is turned away waits out pauses up to this, this often.
+_LONGEST_PAUSE_S = 30.0
+_LIMITED_TRIES = 3
+
+
+class _Limited(VenueDown):
+    """The venue asked for a pause of ``pause_s`` seconds."""
+
+    def __init__(self, url: str, status: int, pause_s: float) -> None:
+        super().__init__(
+            f'{url}: the venue asks for a pause of {pause_s:.0f} s (status '
+            f'{status})'
+        )
+        self.pause_s = pause_s
 
 
 class Rest:
@@ -58,9 +72,18 @@ class Rest:
         `BadMessage` if the answer is not JSON.
         """
         weight = weight_of(path, params.get('limit'))
-        await self.limiter.take(weight, background=background)
-        url = f'{self.base_url}{path}'
         query = {k: v for k, v in params.items() if v is not None}
+        for attempt in range(_LIMITED_TRIES):
+            await self.limiter.take(weight, background=background)
+            try:
+                return await self._try(f'{self.base_url}{path}', query)
+            except _Limited as err:
+                last = attempt == _LIMITED_TRIES - 1
+                if last or err.pause_s > _LONGEST_PAUSE_S:
+                    raise
+        raise AssertionError('unreachable')
+
+    async def _try(self, url: str, query: dict[str, Any]) -> Any:
         self.requests += 1
         answer = None
         try:
@@ -71,6 +94,7 @@ class Rest:
             self.failures += 1
             raise VenueDown(f'{url} cannot be reached: {err!r}') from err
         if answer is None:
+            self.failures += 1
             raise VenueDown(f'{url} did not answer within {_TIMEOUT_S:.0f} s')
         return self._read(url, answer)
 
@@ -99,7 +123,7 @@ class Rest:
                 pause = _DEFAULT_RETRY_AFTER_S
             pause = min(max(pause, 0.0), _MOST_RETRY_AFTER_S)
             self.limiter.back_off(pause)
-            return VenueDown(f'{url}: the venue limits us (status {status})')
+            return _Limited(url, status, pause)
         if status >= 500:
             return VenueDown(f'{url}: status {status}: {text}')
         return VenueRefused(f'{url}: status {status}: {text}')

@@ -1,0 +1,134 @@
+"""
+A venue that misbehaves, one way after another and all at once.
+
+Ticks come without hole or double, and bars equal the venue's own trades.
+"""
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from conftest import Daemon
+from e2e_tools import (
+    agg_trades_since,
+    assert_bars_equal,
+    resample,
+    trades_frame,
+)
+
+from piker.data import FeedState, Kind, open_feed
+
+SYMBOLS = ('btcusdt', 'ethusdt')
+CALM: dict[str, Any] = {}
+FAULTS: dict[str, dict[str, Any]] = {
+    'duplicates': {'duplicate_rate': 0.3},
+    'gaps': {'gap_rate': 0.2},
+    'out of order': {'reorder_rate': 0.3},
+    'cut off': {'drop_connections': True},
+    'away for a while': {'refuse_connections_s': 0.7,
+                         'drop_connections': True},
+    'limited': {'rest_status': 429, 'rest_requests': 3, 'gap_rate': 0.1},
+    'failing': {'rest_status': 503, 'rest_requests': 3, 'gap_rate': 0.1},
+    'silent': {'stall_s': 1.0},
+    'slow': {'latency_ms': 150.0},
+}
+
+
+def post_faults(base: str, faults: dict[str, Any]) -> None:
+    request = urllib.request.Request(
+        f'{base}/sim/v1/faults', json.dumps(faults).encode(),
+        {'Content-Type': 'application/json'}, method='POST',
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    return await trio.to_thread.run_sync(function, *args)
+
+
+async def follow(flume: Any, ids: list[int]) -> None:
+    async for run in flume.ticks():
+        assert not run.missed
+        ids += run.id[run.kind == Kind.TRADE].tolist()
+
+
+async def test_every_fault(
+    start_daemon: Callable[..., Daemon]
+) -> None:
+    daemon = start_daemon()
+    names = [f'{symbol}.sim' for symbol in SYMBOLS]
+    ids: dict[str, list[int]] = {name: [] for name in names}
+    async with open_feed(names) as feed, trio.open_nursery() as nursery:
+        for name in names:
+            nursery.start_soon(follow, feed[name], ids[name])
+        base = await in_thread(daemon.venue)
+        began = time.time_ns()
+        for faults in (*FAULTS.values(), mixed()):
+            await in_thread(post_faults, base, faults)
+            await trio.sleep(1.2)
+        await in_thread(post_faults, base, CALM)
+        for name in names:
+            await check(feed[name], ids[name], base, began)
+        counted = {
+            key: sum(feed[name].counters[key] for name in names)
+            for key in ('duplicates', 'gaps', 'filled', 'reconnects', 'missed')
+        }
+        assert counted.pop('missed') == 0
+        assert all(counted.values()), counted
+        nursery.cancel_scope.cancel()
+
+
+def mixed() -> dict[str, Any]:
+    return {
+        'duplicate_rate': 0.1, 'gap_rate': 0.1, 'reorder_rate': 0.1,
+        'latency_ms': 30.0, 'drop_connections': True,
+        'rest_status': 503, 'rest_requests': 2,
+    }
+
+
+async def check(
+    flume: Any, ids: list[int], base: str, began: int
+) -> None:
+    with trio.fail_after(40):
+        while flume.state != FeedState.LIVE:
+            await trio.sleep(0.05)
+        count = len(ids)
+        while len(ids) < count + 5:
+            await trio.sleep(0.05)
+    assert ids == list(range(ids[0], ids[-1] + 1))
+    start = began // 10**9
+    stop = time.time_ns() // 10**9 - 2
+    listed = await in_thread(
+        agg_trades_since, base, flume.instrument.raw_symbol, start * 1000
+    )
+    want = resample(trades_frame([
+        (t['T'], t['p'], t['q'], t['l'] - t['f'] + 1) for t in listed
+    ]), 1)
+    rows = flume.bars[1].read(start, stop)
+    assert len(rows) == stop - start
+    assert assert_bars_equal(rows, 1, want) > 5
+
+
+@pytest.mark.parametrize('status', [418, 429])
+async def test_start_while_limited(
+    start_daemon: Callable[..., Daemon], status: int
+) -> None:
+    """A start waits as long as the venue asks for, then goes on."""
+    daemon = start_daemon('--with', 'simd')
+    with trio.fail_after(10):
+        while not daemon.pid_of('simd'):
+            await trio.sleep(0.05)
+    base = await in_thread(daemon.venue)
+    await in_thread(
+        post_faults, base,
+        {'rest_status': status, 'rest_requests': 1, 'retry_after_s': 1},
+    )
+    with trio.fail_after(30):
+        async with open_feed(['xrpusdt.sim']) as feed:
+            assert feed['xrpusdt.sim'].first_quote.last > 0
