@@ -149,7 +149,8 @@ def _tree(cls: type[PikerError]) -> dict[str, type[PikerError]]:
 
 def to_wire(err: PikerError) -> dict[str, str]:
     """The error as plain data, for a message to another actor."""
-    return {'error': type(err).__name__, 'message': str(err)}
+    public = next(c for c in type(err).__mro__ if c.__name__[0] != '_')
+    return {'error': public.__name__, 'message': str(err)}
 
 
 def from_wire(msg: dict[str, str]) -> PikerError:

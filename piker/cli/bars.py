@@ -69,7 +69,7 @@ async def _print_bars(
         [symbol],
         registry=registry,
         client='bars',
-        start=own_pikerd(registry, []),
+        start=own_pikerd(registry, [], [symbol]),
     ) as feed:
         flume = feed[symbol]
         buffer = flume.bars[period_s]

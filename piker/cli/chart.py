@@ -74,7 +74,7 @@ def chart(
             symbols,
             registry=address,
             client='chart',
-            start=own_pikerd(address, options),
+            start=own_pikerd(address, options, symbols),
         ) as opened:
             yield opened
 

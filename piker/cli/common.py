@@ -215,8 +215,16 @@ def check_symbols(symbols: Sequence[str]) -> None:
         check_provider(InstrumentId.parse(symbol).provider)
 
 
-def own_pikerd(registry: str, options: list[str]) -> Callable[[], list[str]]:
-    """For `open_tree`: says that a daemon is started, and how."""
+def own_pikerd(
+    registry: str, options: list[str], symbols: Sequence[str] = ()
+) -> Callable[[], list[str]]:
+    """
+    For `open_tree`: says that a daemon is started, and how.
+
+    The providers of ``symbols`` start with it, before they are asked for.
+    """
+    providers = {InstrumentId.parse(symbol).provider for symbol in symbols}
+    daemons = [f'--with=brokerd.{name}' for name in sorted(providers)]
 
     def start() -> list[str]:
         click.echo(
@@ -224,6 +232,6 @@ def own_pikerd(registry: str, options: list[str]) -> Callable[[], list[str]]:
             'command (it ends with its last client)',
             err=True,
         )
-        return ['--loglevel=warning', *options]
+        return ['--loglevel=warning', *daemons, *options]
 
     return start

@@ -108,7 +108,7 @@ async def _watch(
         symbols,
         registry=registry,
         client='watch',
-        start=own_pikerd(registry, options),
+        start=own_pikerd(registry, options, symbols),
     ) as feed, trio.open_nursery() as nursery:
         follow = _follow_ticks if ticks else _follow_quotes
         for symbol in feed:

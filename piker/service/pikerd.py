@@ -113,7 +113,7 @@ async def serve(
         async with open_pikerd(tree, settings, loglevel) as services:
             log.info('pikerd is up at %s (pid %d)', tree, os.getpid())
             for name in daemons:
-                await services.find_or_spawn(name)
+                services.ensure(name)
             if until_idle:
                 nursery.start_soon(_stop_when_idle, services, stop)
             await stop.wait()

@@ -172,8 +172,10 @@ class _Daemon:
         """One life of the process, from spawn to reaping."""
         services = self._services
         need = self.spec.requires.get(self.part)
-        if need and not self._upstream and services.wants(need):
-            self._upstream = (await services.find_or_spawn(need)).details
+        helper = None
+        if need and services.wants(need):
+            # Both processes start side by side.
+            helper = services.ensure(need)
         modules = [*_CHILD_MODULES, self.spec.module, *self.spec.serves]
         pid = 0
         try:
@@ -190,6 +192,8 @@ class _Daemon:
                 uid = portal.channel.uid
                 pid = nursery._children[uid][1].pid
                 try:
+                    if helper:
+                        self._upstream = (await helper.ready()).details
                     await self._serve(portal, pid)
                 finally:
                     await _end(portal, pid)
@@ -373,8 +377,17 @@ class Services:
         """
         The daemon of this name, started if need be; safe to race.
 
-        One that was given up is tried anew.  Raises `DaemonError`, or what
-        the daemon itself said when it could not start.
+        Raises what `ensure` does, and what the daemon itself said when it
+        could not start.
+        """
+        return await self.ensure(name).ready()
+
+    def ensure(self, name: str) -> _Daemon:
+        """
+        Start a daemon if need be, without waiting for it.
+
+        One that was given up is tried anew.  Raises `NoSuchProvider` for a
+        name that means nothing, `DaemonError` while the tree ends.
         """
         kind, _, part = name.partition('.')
         spec = DAEMONS.get(kind)
@@ -391,7 +404,7 @@ class Services:
             self._daemons.pop(name, None)
             daemon = self._daemons[name] = _Daemon(self, name)
             self._tasks.start_soon(daemon.run)
-        return await daemon.ready()
+        return daemon
 
     async def stop_daemon(self, name: str) -> None:
         """End one daemon in order; `DaemonError` if there is none."""
