@@ -54,6 +54,8 @@ class Waker:
         self._sleeping = flags.column_view('sleeping')
         self._ring = flags.column_view('ring_sleeps')
         self._readers: dict[int, int] = {}
+        # Ends the connections of this ring's readers.
+        self.dropped = trio.Event()
 
     def __len__(self) -> int:
         return len(self._readers)
@@ -72,6 +74,9 @@ class Waker:
         if not self._ring[self.number]:
             return
         self._ring[self.number] = 0
+        # A reader that arms itself from here on must not find its flag
+        # looked at before the ring's is cleared.
+        _fence()
         for slot, fd in self._readers.items():
             if self._sleeping[slot]:
                 self._sleeping[slot] = 0
@@ -99,8 +104,10 @@ class WakerHub:
         return self._rings[name]
 
     def drop_ring(self, name: str) -> None:
+        """Forget a ring; its readers see their connection end."""
         waker = self._rings.pop(name, None)
         if waker:
+            waker.dropped.set()
             self._free_rings.append(waker.number)
 
     async def serve(
@@ -138,7 +145,10 @@ class WakerHub:
                 )]
                 waker.add(slot, fd)
                 await peer.sendmsg([_REPLY.pack(waker.number, slot)], rights)
-                await peer.recv(1)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_cancel_after, waker.dropped, nursery)
+                    await peer.recv(1)
+                    nursery.cancel_scope.cancel()
             except PeerRefused as err:
                 log.warning('%s', err)
             except (OSError, UnicodeDecodeError) as err:
@@ -156,6 +166,11 @@ class WakerHub:
 
     def unlink(self) -> None:
         self._flags.unlink()
+
+
+async def _cancel_after(event: trio.Event, nursery: trio.Nursery) -> None:
+    await event.wait()
+    nursery.cancel_scope.cancel()
 
 
 def _check_peer(peer: trio.socket.SocketType) -> None:
@@ -197,19 +212,25 @@ class Sleeper:
         """
         Wait to be woken, after `arm`.
 
-        Raises `ActorDied` if the writer's process ends.
+        Raises `ActorDied` if the writer's process ends or drops the ring.
         """
+        ended = False
+
+        async def watch_peer() -> None:
+            # The hub never sends a second message: readable means closed.
+            nonlocal ended
+            await trio.lowlevel.wait_readable(self._peer.fileno())
+            ended = True
+            nursery.cancel_scope.cancel()
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_peer)
+            nursery.start_soon(watch_peer)
             await trio.lowlevel.wait_readable(self._fd)
             nursery.cancel_scope.cancel()
+        if ended:
+            raise ActorDied('the writer of the ring has ended')
         with suppress(BlockingIOError):
             os.eventfd_read(self._fd)
-
-    async def _watch_peer(self) -> None:
-        # The hub never sends a second message: readable means closed.
-        await trio.lowlevel.wait_readable(self._peer.fileno())
-        raise ActorDied('the writer of the ring has ended')
 
 
 @asynccontextmanager
