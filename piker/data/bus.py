@@ -58,7 +58,6 @@ class Bus:
         self._nursery = nursery
         self._feeds: dict[str, LiveFeed] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
-        self._errors: dict[str, PikerError] = {}
         self._keys = 0
 
     async def instrument(self, symbol: str) -> Instrument:
@@ -87,11 +86,14 @@ class Bus:
             feed = self._make(instrument)
             self._feeds[instrument.id] = feed
             self._nursery.start_soon(self._keep, feed)
+        feed.unused_since_ns = self._clock.now_ns()
         with trio.move_on_after(_START_TIMEOUT_S):
             await _first(feed.ready, feed.closed)
         if feed.closed.is_set():
-            raise self._errors.pop(
-                instrument.id, VenueDown(f'{instrument.id}: the feed ended')
+            # The same words for each who waits, in an exception of its own.
+            err = feed.error
+            raise type(err)(str(err)) if err else VenueDown(
+                f'{instrument.id}: the feed ended'
             )
         if not feed.ready.is_set():
             raise VenueDown(
@@ -131,7 +133,7 @@ class Bus:
                 known = DataError(f'{name}: the feed broke: {err!r}')
             else:
                 log.warning('%s: the feed failed: %s', name, known)
-            self._errors[name] = known
+            feed.error = known
         finally:
             self._feeds.pop(name, None)
             self._scopes.pop(name, None)
@@ -169,8 +171,10 @@ class Bus:
             now = self._clock.now_ns()
             for name, feed in list(self._feeds.items()):
                 unused = now - feed.unused_since_ns
-                idle = not feed.subscribers and feed.ready.is_set()
-                if idle and unused > linger_ns:
+                if not feed.ready.is_set():
+                    # somebody may be waiting for its start
+                    unused -= int(_START_TIMEOUT_S * NS_PER_S)
+                if not feed.subscribers and unused > linger_ns:
                     log.info('%s: unused, dropping it', name)
                     self.drop(name)
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 import trio
 
 from ..clock import NS_PER_S, Clock, format_ns
-from ..errors import BadMessage, VenueError
+from ..errors import BadMessage, PikerError, VenueError
 from ..instruments import Instrument
 from ..messages import FeedStatus, FlumeInfo
 from .backend import Backend
@@ -89,6 +89,8 @@ class LiveFeed:
         self._inverse_tick = 1 / float(instrument.tick_size)
         self.ready = trio.Event()
         self.closed = trio.Event()
+        # Why it ended, where it did not just end; set by whoever runs it.
+        self.error: PikerError | None = None
         self.subscribers: dict[int, str] = {}
         self.unused_since_ns = clock.now_ns()
         # Held-back ticks while trades are missing, else None.
