@@ -99,9 +99,11 @@ class FrameTap(trio.abc.Stream):
                 if not mark:
                     self._rest = head
                     continue
+                if b' 101 ' not in head.partition(b'\r\n')[0]:
+                    # refused: what follows is the body of the answer
+                    return head + mark + data
                 self._upgraded = True
-                self._split(data)
-                return bytes(head + mark)
+                return head + mark + self._split(data)
             control = self._split(data)
             if control:
                 return control

@@ -63,8 +63,11 @@ class Limiter:
     ``take`` before each request, ``report`` and ``back_off`` after it.
     """
 
-    def __init__(self, limit: int = _DEFAULT_LIMIT) -> None:
+    def __init__(
+        self, limit: int = _DEFAULT_LIMIT, share: float = 1.0
+    ) -> None:
         self.limit = limit
+        self._share = share
         self._taken: deque[tuple[float, int]] = deque()
         self._sum = 0
         self._blocked_until = -1.0
@@ -83,8 +86,8 @@ class Limiter:
 
         Urgent requests overtake background ones that wait.
         """
-        share = _BACKGROUND_SHARE if background else _URGENT_SHARE
-        allowed = max(self.limit * share, weight)
+        part = _BACKGROUND_SHARE if background else _URGENT_SHARE
+        allowed = max(self.limit * self._share * part, weight)
         waited = False
         await trio.lowlevel.checkpoint()
         while (pause := self._pause(weight, allowed)) > 0:
@@ -117,7 +120,7 @@ class Limiter:
 
     def report(self, used: int) -> None:
         """The venue's own count, from an answer's header."""
-        missing = used - self.used
+        missing = int(used * self._share) - self.used
         if missing > 0:
             self._count(missing)
 

@@ -71,6 +71,9 @@ class Link:
 
     def add(self, streams: list[str], subscription: Subscription) -> None:
         self._wanted |= dict.fromkeys(streams, subscription)
+        # Those that the venue still sends to a former subscription are
+        # asked for again: the answer is what tells the new one.
+        self._active.difference_update(streams)
         self._router.add(streams, subscription)
         self._change.set()
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from ...clock import NS_PER_MS, SystemClock, VenueClock
 from ...data.backend import Subscription
 from ...data.ticks import TickRow
-from ...errors import BadMessage, VenueError
+from ...errors import BadInput, BadMessage, VenueError
 from ...instruments import Instrument, InstrumentId
 from .decode import Router
 from .link import Links
@@ -81,7 +81,7 @@ class Binance:
             await trio.sleep(_CLOCK_EVERY_S)
             try:
                 await self.sync_clock()
-            except VenueError as err:
+            except (VenueError, BadMessage) as err:
                 log.warning('%s: %s', self.name, err)
 
     async def instruments(self) -> dict[str, Instrument]:
@@ -100,7 +100,7 @@ class Binance:
             try:
                 instrument = symbol.to_instrument(self.name)
                 key = InstrumentId.parse(instrument.id).local
-            except (BadMessage, ValueError) as err:
+            except (BadMessage, BadInput) as err:
                 log.warning('%s: left out: %s', self.name, err)
                 continue
             found[key] = instrument
@@ -247,7 +247,7 @@ async def open_backend(
         address.replace('http', 'ws', 1) if address
         else settings['stream_url']
     )
-    rest = Rest(rest_url)
+    rest = Rest(rest_url, settings.get('share', 1.0))
     try:
         async with trio.open_nursery() as nursery:
             backend = Binance(

@@ -51,12 +51,16 @@ class _Limited(VenueDown):
 
 
 class Rest:
-    """GET requests to ``base_url``; many may be under way at once."""
+    """
+    GET requests to ``base_url``; many may be under way at once.
 
-    def __init__(self, base_url: str) -> None:
+    ``share`` is what this process may use of the venue's limits.
+    """
+
+    def __init__(self, base_url: str, share: float = 1.0) -> None:
         self.base_url = base_url.rstrip('/')
         self._session = asks.Session(connections=_CONNECTIONS)
-        self.limiter = Limiter()
+        self.limiter = Limiter(share=share)
         self.requests = 0
         self.failures = 0
 

@@ -168,15 +168,18 @@ class SymbolInfo(_Message):
         try:
             tick = Decimal(filters['PRICE_FILTER']['tickSize'])
             lot = Decimal(filters['LOT_SIZE']['stepSize'])
-        except (KeyError, ArithmeticError) as err:
+            notional = (
+                filters.get('NOTIONAL') or filters.get('MIN_NOTIONAL') or {}
+            )
+            least = Decimal(notional.get('minNotional', '0'))
+        except (KeyError, ArithmeticError, TypeError, ValueError) as err:
             raise BadMessage(
                 f'{self.symbol}: no usable PRICE_FILTER and LOT_SIZE'
             ) from err
+        if not (tick.is_finite() and lot.is_finite() and least.is_finite()):
+            raise BadMessage(f'{self.symbol}: tick {tick}, lot {lot}')
         if tick <= 0 or lot <= 0:
             raise BadMessage(f'{self.symbol}: tick {tick}, lot {lot}')
-        notional = (
-            filters.get('NOTIONAL') or filters.get('MIN_NOTIONAL') or {}
-        )
         return Instrument(
             id=f'{self.symbol.lower()}.{provider}',
             raw_symbol=self.symbol,
@@ -184,7 +187,7 @@ class SymbolInfo(_Message):
             quote=self.quoteAsset,
             tick_size=tick.normalize(),
             lot_size=lot.normalize(),
-            min_notional=Decimal(notional.get('minNotional', '0')),
+            min_notional=least,
             status=self.status.lower(),
             description=f'{self.baseAsset} / {self.quoteAsset}',
         )
@@ -228,7 +231,7 @@ class Kline:
                 int(open_ms), open_, high, low, close, volume,
                 int(close_ms), quote_volume, int(trades),
             )
-        except (TypeError, ValueError) as err:
+        except (TypeError, ValueError, LookupError, ArithmeticError) as err:
             raise BadMessage(f'not a kline: {row!r}') from err
 
 
