@@ -24,6 +24,8 @@ __all__ = ['BarBuilder', 'Sampler']
 
 log = logging.getLogger(__name__)
 
+_LEAST_SLEEP_S = 0.001
+
 
 class BarBuilder:
     """
@@ -150,7 +152,10 @@ class Sampler:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._builders: dict[str, BarBuilder] = {}
-        self._followers: set[trio.MemorySendChannel[dict[int, int]]] = set()
+        self._followers: dict[
+            trio.MemorySendChannel[dict[int, int]],
+            trio.MemoryReceiveChannel[dict[int, int]],
+        ] = {}
         self._steps: dict[int, int] = {}
 
     @contextmanager
@@ -167,11 +172,11 @@ class Sampler:
     def followed(self) -> Iterator[trio.MemoryReceiveChannel[dict[int, int]]]:
         """Steps as ``{period_s: index}``, only the periods that stepped."""
         send, receive = trio.open_memory_channel[dict[int, int]](16)
-        self._followers.add(send)
+        self._followers[send] = receive
         try:
             yield receive
         finally:
-            self._followers.discard(send)
+            del self._followers[send]
             send.close()
             receive.close()
 
@@ -192,12 +197,27 @@ class Sampler:
         """Step at each whole second of the clock, without drift."""
         while True:
             now = self._clock.now_ns()
-            await trio.sleep((NS_PER_S - now % NS_PER_S) / NS_PER_S)
+            rest = (NS_PER_S - now % NS_PER_S) / NS_PER_S
+            # A venue's clock may stand still while ours catches up.
+            await trio.sleep(max(rest, _LEAST_SLEEP_S))
             changed = self.step()
             if not changed:
                 continue
-            for follower in self._followers:
-                try:
-                    follower.send_nowait(changed)
-                except trio.WouldBlock:
-                    log.debug('a follower of the sampler missed a step')
+            for send, receive in self._followers.items():
+                _tell(send, receive, changed)
+
+
+def _tell(
+    send: trio.MemorySendChannel[dict[int, int]],
+    receive: trio.MemoryReceiveChannel[dict[int, int]],
+    changed: dict[int, int],
+) -> None:
+    """Send a step; where there is no room it takes in the oldest one."""
+    try:
+        try:
+            send.send_nowait(changed)
+        except trio.WouldBlock:
+            log.debug('a follower of the sampler missed a step')
+            send.send_nowait({**receive.receive_nowait(), **changed})
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        log.debug('a follower of the sampler has left')
