@@ -17,7 +17,6 @@ from ..clock import NS_PER_S, Clock
 from ..errors import (
     DataError,
     NoSuchSymbol,
-    PikerError,
     VenueDown,
     as_piker_error,
     did_you_mean,

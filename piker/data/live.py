@@ -32,7 +32,9 @@ __all__ = ['LiveFeed']
 log = logging.getLogger(__name__)
 
 PERIODS_S = (1, 60)
-_TRADE, _BID = int(Kind.TRADE), int(Kind.BID)
+_TRADE, _BID, _ASK = int(Kind.TRADE), int(Kind.BID), int(Kind.ASK)
+# What the ring's fields can hold.
+_MOST_ID, _MOST_COUNT = 1 << 63, 1 << 32
 # A trade older than its predecessor by more than this is refused.
 _BACKWARDS_NS = NS_PER_S
 # A trade further ahead of the venue's clock than this is refused: a bar for
@@ -97,6 +99,7 @@ class LiveFeed:
         self._held: list[TickRow] | None = []
         self._arrived = trio.Event()
         self._heal = trio.Event()
+        self._linked = False
         self._holes_in, self._holes_out = trio.open_memory_channel[
             tuple[int, int]
         ](1000)
@@ -114,6 +117,8 @@ class LiveFeed:
 
     def rows(self, rows: list[TickRow]) -> None:
         """Take ticks in the order of arrival."""
+        if rows:
+            self.ring.heard(rows[-1][1])
         if self._held is not None:
             self._held += rows
             self._arrived.set()
@@ -125,6 +130,7 @@ class LiveFeed:
 
     def link_up(self) -> None:
         """The stream runs (again): whatever was missed is fetched first."""
+        self._linked = True
         self._last_update = 0
         if self._held is None:
             self._held = []
@@ -132,6 +138,7 @@ class LiveFeed:
         self._heal.set()
 
     def link_down(self, reason: str) -> None:
+        self._linked = False
         self.ring.count('reconnects')
         self._set_state(FeedState.RECONNECTING)
         log.warning('%s: %s', self.instrument.id, reason)
@@ -156,6 +163,10 @@ class LiveFeed:
             if row[2] == _TRADE:
                 expected = self._next_id
                 id_ = row[6]
+                if not 0 <= id_ < _MOST_ID:
+                    # nothing can be told from it, not even a hole
+                    self.ring.count('refused')
+                    continue
                 if expected is not None and id_ != expected:
                     if id_ < expected and row[0] <= self._last_ns:
                         self.ring.count('duplicates')
@@ -227,6 +238,7 @@ class LiveFeed:
         usable = (
             price > 0
             and size > 0
+            and 0 < count < _MOST_COUNT
             and math.isfinite(ticks)
             and math.isfinite(size)
             and abs(ticks - round(ticks)) < 1e-4
@@ -237,12 +249,15 @@ class LiveFeed:
             log.debug('%s: refused the trade %s', self.instrument.id, row)
             return False
         self._last_ns = max(time, self._last_ns)
-        for builder in self._builders.values():
-            builder.put(time, price, size, count)
         day = time // (86400 * NS_PER_S)
         if day > self._day:
             self._day, self._volume = day, 0.0
-        self._volume += size
+        if time >= self._seam_ns:
+            # What is older is in the bars that the venue gave us.
+            for builder in self._builders.values():
+                builder.put(time, price, size, count)
+            if day == self._day:
+                self._volume += size
         self.ring.count('trades', count)
         return True
 
@@ -253,6 +268,7 @@ class LiveFeed:
             and math.isfinite(size)
             and price >= 0
             and size >= 0
+            and 0 <= row[6] < _MOST_ID
         )
         if usable:
             self.ring.count('quotes')
@@ -319,18 +335,22 @@ class LiveFeed:
             self._builders[period_s] = builder
             stack.enter_context(self._sampler.registered(builder))
         self._volume = start.day_volume
-        self._day = start.seam_ns // (86400 * NS_PER_S)
-        self._seam_ns = start.seam_ns
+        self._day = start.read_ns // (86400 * NS_PER_S)
+        self._seam_ns = self._last_ns = start.seam_ns
+        recv = self._clock.now_ns()
+        bid, bid_size, ask, ask_size = start.top
+        self._bid = (start.read_ns, recv, _BID, 0, bid, bid_size, 0, 0)
+        self._ask = (start.read_ns, recv, _ASK, 0, ask, ask_size, 0, 0)
         self.ring.set_quote(
             last=start.last,
             time=start.last_ns,
-            bid=start.top[0],
-            bid_size=start.top[1],
-            ask=start.top[2],
-            ask_size=start.top[3],
+            bid=bid,
+            bid_size=bid_size,
+            ask=ask,
+            ask_size=ask_size,
             volume=start.day_volume,
             quote_time=start.read_ns,
-            recv=self._clock.now_ns(),
+            recv=recv,
         )
 
     async def _backfill(self, start: History) -> None:
@@ -394,7 +414,8 @@ class LiveFeed:
             if first is not None and first > expected:
                 self._hole(first - expected, first, held)
                 self._next_id = first
-        self._set_state(FeedState.LIVE)
+        if self._linked:
+            self._set_state(FeedState.LIVE)
         self._take(held)
 
     def _is_whole(self) -> bool:
