@@ -6,7 +6,7 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -117,7 +117,8 @@ class BarsMachine(RuleBasedStateMachine):
 
 
 BarsMachine.TestCase.settings = settings(
-    deadline=None, max_examples=40, stateful_step_count=25
+    deadline=None, max_examples=40, stateful_step_count=25,
+    suppress_health_check=list(HealthCheck),
 )
 TestBarsMachine = BarsMachine.TestCase
 

@@ -6,7 +6,7 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -109,7 +109,8 @@ class RingMachine(RuleBasedStateMachine):
 
 
 RingMachine.TestCase.settings = settings(
-    deadline=None, max_examples=40, stateful_step_count=25
+    deadline=None, max_examples=40, stateful_step_count=25,
+    suppress_health_check=list(HealthCheck),
 )
 TestRingMachine = RingMachine.TestCase
 
