@@ -80,15 +80,21 @@ class FeedSettings(_Model):
     How much of each feed is kept.
 
     ``ring`` ticks (a power of two) and, in bars, how far back the start loads
-    history by itself.  A feed that nobody uses for ``linger_s`` seconds is
-    dropped; until then a client that comes back finds it warm.
+    history by itself.  ``workers`` processes share the feeds of a provider,
+    for when one core is not enough.  A feed that nobody uses for ``linger_s``
+    seconds is dropped; until then a client that comes back finds it warm.
+    Of an order book ``book_levels`` a side are kept, and for ``book_linger_s``
+    seconds after the last who looked at it has left.
     """
 
     ring: int = Field(1 << 16, ge=1 << 8, le=1 << 24)
     history_1s: int = Field(3600, ge=0)
     history_60s: int = Field(3000, ge=0)
+    workers: int = Field(1, ge=1, le=64)
     linger_s: float = Field(3600.0, ge=0)
     stale_after_s: float = Field(5.0, gt=0)
+    book_levels: int = Field(1000, ge=1, le=4000)
+    book_linger_s: float = Field(60.0, ge=0)
 
     @field_validator('ring')
     @classmethod

@@ -25,22 +25,26 @@ async def brokerd(
     """
     Serve the provider called ``part`` until the root ends.
 
+    ``part`` may carry the number of a further worker, as in ``sim.1``;
     ``upstream`` is what its helper daemon said of itself, if it has one.
     """
     settings = root['settings']
+    provider = part.partition('.')[0]
     async with daemon_life(f'brokerd.{part}', root) as tree:
         prefix = tree.process_prefix(os.getpid())
         try:
-            factory = backend_factory(part)
-            own = settings['providers'].get(part, {})
+            factory = backend_factory(provider)
+            # the venue counts all workers' requests as one
+            share = 1 / settings['feed']['workers']
+            own = settings['providers'].get(provider, {}) | {'share': share}
             async with (
-                factory(part, own, upstream) as backend,
+                factory(provider, own, upstream) as backend,
                 open_bus(
                     backend, SystemClock(), prefix, settings['feed']
                 ) as bus,
             ):
                 actor_state()[BUS] = bus
-                await ctx.started({'provider': part})
+                await ctx.started({'provider': provider})
                 await trio.sleep_forever()
         except Exception as err:
             known = as_piker_error(err)

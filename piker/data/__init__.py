@@ -7,7 +7,10 @@ The writing half (`bus`, `live`, `sampling`, `backfill`, `endpoints`) runs in
 offer.
 """
 from .bars import BAR_DTYPE, Bars, BarWriter
-from .feed import Feed, Flume, iter_ohlc_periods, open_feed
+from .book import Book, BookReader, BookState, BookWriter
+from .bookfeed import BookFlume, open_book
+from .feed import Feed, iter_ohlc_periods, open_feed
+from .flume import Flume
 from .ticks import (
     TICK_DTYPE,
     FeedState,
@@ -24,6 +27,11 @@ __all__ = [
     'TICK_DTYPE',
     'BarWriter',
     'Bars',
+    'Book',
+    'BookFlume',
+    'BookReader',
+    'BookState',
+    'BookWriter',
     'Feed',
     'FeedState',
     'Flume',
@@ -34,5 +42,6 @@ __all__ = [
     'TickWriter',
     'Ticks',
     'iter_ohlc_periods',
+    'open_book',
     'open_feed',
 ]

@@ -9,27 +9,23 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import numpy as np
 import trio
 
-from ..clock import NS_PER_S
 from ..errors import (
     ActorDied,
     BadInput,
     DaemonError,
-    NoSuchPeriod,
     PikerError,
     SegmentGone,
     as_piker_error,
     from_wire,
 )
-from ..instruments import Instrument, InstrumentId
-from ..messages import FlumeInfo, Steps, unpack
+from ..instruments import InstrumentId
+from ..messages import DaemonInfo, FlumeInfo, Steps, unpack
 from ..service import (
     Tree,
     TreeClient,
@@ -38,136 +34,17 @@ from ..service import (
     started_ticks,
     tractor,
 )
-from .bars import Bars
-from .ticks import FeedState, Kind, Quote, TickReader, Ticks
-from .wake import open_waker
+from .bookfeed import BookFlume, hold_book
+from .flume import Flume
 
-__all__ = ['Feed', 'Flume', 'iter_ohlc_periods', 'open_feed']
+__all__ = ['Feed', 'iter_ohlc_periods', 'open_feed']
 
 log = logging.getLogger(__name__)
 
 _ENDPOINTS = 'piker.data.endpoints'
-# A writer that has not shown itself for this long is taken for dead.
-_BEAT_LATE_NS = 3 * NS_PER_S
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # How long a lost daemon is tried for before a feed gives up.
 _GIVE_UP_S = 60.0
-
-
-class Flume:
-    """
-    One instrument's live data, read-only.
-
-    ``bars`` maps periods in s (1 and 60) to `Bars`; entries are replaced when
-    the daemon is restarted, so take them from here each time.
-    """
-
-    def __init__(self, info: FlumeInfo) -> None:
-        self.instrument: Instrument = info.instrument
-        self.bars: dict[int, Bars] = _Periods()
-        self._bind(info)
-        self.first_quote: Quote = self.quote()
-
-    def _bind(self, info: FlumeInfo) -> None:
-        """Map the memory of a (new) daemon; raises `SegmentGone`."""
-        reader = TickReader.attach(info.ticks)
-        bars = {p: Bars.attach(name) for p, name in info.bars.items()}
-        self._info = info
-        self._reader = reader
-        self.bars.update(bars)
-        self._lost = False
-        self._rebound = trio.Event()
-
-    def _lose(self) -> None:
-        self._lost = True
-
-    def quote(self) -> Quote:
-        """The latest quote."""
-        return self._reader.quote()
-
-    @property
-    def state(self) -> FeedState:
-        """How far the data can be trusted right now."""
-        if self._lost:
-            return FeedState.RECONNECTING
-        state = self._reader.state
-        late = time.time_ns() - self._reader.beat_ns > _BEAT_LATE_NS
-        if state == FeedState.LIVE and late:
-            return FeedState.STALE
-        return state
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since anything was heard on the feed's connection."""
-        return max(0.0, (time.time_ns() - self._reader.heard_ns) / NS_PER_S)
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """What the feed's writer counted, see `ticks.COUNTERS`."""
-        return self._reader.counters
-
-    @property
-    def backfilling(self) -> bool:
-        """Whether older bars are still being loaded."""
-        return self._reader.backfilling
-
-    async def ticks(
-        self, *, from_start: bool = False
-    ) -> AsyncGenerator[Ticks, None]:
-        """
-        Every tick from now on, in order, in runs as they come.
-
-        With ``from_start`` begins with what the ring still holds.  Sleeps
-        while there is nothing.  After a restart of the daemon it goes on
-        with the first trade not seen yet; ``missed`` of a run says how many
-        ticks were overwritten, or trades lost, before it.
-        """
-        last_trade, last_recv = -1, -1
-        while True:
-            rebound = self._rebound
-            try:
-                reader = TickReader.attach(
-                    self._info.ticks, from_start=from_start
-                )
-                async with open_waker(
-                    self._info.waker, self._info.ticks
-                ) as sleeper:
-                    while True:
-                        run = reader.read()
-                        if run is None:
-                            sleeper.arm()
-                            if not reader.pending:
-                                await sleeper.sleep()
-                            sleeper.disarm()
-                            continue
-                        if from_start and last_recv >= 0:
-                            run = _unseen(run, last_trade, last_recv)
-                        if not len(run):
-                            continue
-                        last_recv = int(run.recv[-1])
-                        trades = run.id[run.kind == Kind.TRADE]
-                        if len(trades):
-                            last_trade = int(trades[-1])
-                        yield run
-            except (ActorDied, SegmentGone):
-                await rebound.wait()
-                from_start = True
-
-
-def _unseen(run: Ticks, last_trade: int, last_recv: int) -> Ticks:
-    """What of a run of a new ring was not in the old one."""
-    trades = run.kind == Kind.TRADE
-    return run.where(np.where(
-        trades, run.id > last_trade, run.recv > last_recv
-    ))
-
-
-class _Periods(dict[int, Bars]):
-    def __missing__(self, period_s: int) -> Bars:
-        known = ', '.join(str(p) for p in sorted(self))
-        raise NoSuchPeriod(
-            f'no live bars of {period_s} s: there are {known} s'
-        )
 
 
 class Feed(Mapping[str, Flume]):
@@ -194,19 +71,19 @@ class Feed(Mapping[str, Flume]):
 
     async def hold(
         self,
-        provider: str,
+        daemon: str,
         symbols: list[str],
         client: str,
         task_status: Any = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Keep the flumes of one provider bound, across restarts of it."""
+        """Keep the flumes of one daemon bound, across restarts of it."""
         started = False
         lost_at = trio.current_time()
         failures = 0
         while True:
             try:
                 async with self._subscribed(
-                    provider, symbols, client
+                    daemon, symbols, client
                 ) as (ctx, infos):
                     for symbol, info in zip(symbols, infos, strict=True):
                         self._offer(symbol, info)
@@ -215,7 +92,7 @@ class Feed(Mapping[str, Flume]):
                         started = True
                         task_status.started()
                     await ctx.result()
-                    log.warning('%s ended the feed: asking again', provider)
+                    log.warning('%s ended the feed: asking again', daemon)
             except PikerError as err:
                 retry = isinstance(err, ActorDied | SegmentGone)
                 if not started and not retry:
@@ -225,7 +102,7 @@ class Feed(Mapping[str, Flume]):
                 lost_at = trio.current_time()
             elif trio.current_time() - lost_at > _GIVE_UP_S:
                 raise ActorDied(
-                    f'brokerd.{provider} did not come back within '
+                    f'{daemon} did not come back within '
                     f'{_GIVE_UP_S:.0f} s'
                 )
             for symbol in symbols:
@@ -236,9 +113,9 @@ class Feed(Mapping[str, Flume]):
 
     @asynccontextmanager
     async def _subscribed(
-        self, provider: str, symbols: list[str], client: str
+        self, name: str, symbols: list[str], client: str
     ) -> AsyncGenerator[tuple[Any, list[FlumeInfo]], None]:
-        daemon = await self._tree.find(f'brokerd.{provider}')
+        daemon = await self._tree.find(name)
         pid = os.getpid()
         try:
             async with (
@@ -257,7 +134,7 @@ class Feed(Mapping[str, Flume]):
                 yield ctx, flumes
                 await ctx.cancel()
         except tractor.RemoteActorError as err:
-            raise DaemonError(f'brokerd.{provider}: {err}') from err
+            raise DaemonError(f'{name}: {err}') from err
 
     def _offer(self, symbol: str, info: FlumeInfo) -> None:
         flume = self._flumes.get(symbol)
@@ -268,10 +145,19 @@ class Feed(Mapping[str, Flume]):
         flume._bind(info)
         rebound.set()
 
+    def book(
+        self, symbol: str, *, levels: int | None = None
+    ) -> AbstractAsyncContextManager[BookFlume]:
+        """
+        The live order book of a symbol, whether it is in the feed or not.
+
+        ``levels`` limits what is read, a side.  Raises as `open_feed`.
+        """
+        return hold_book(self._tree, symbol, levels=levels)
+
     async def drop(self, symbol: str) -> None:
         """Destroy the shared memory of a symbol; it is made anew if used."""
-        provider = InstrumentId.parse(symbol).provider
-        daemon = await self._tree.find(f'brokerd.{provider}')
+        daemon = await self._daemon_of(symbol)
         async with self._tree.portal(daemon) as portal:
             answer = await portal.run(
                 remote(_ENDPOINTS, 'drop_feed'), symbol=symbol
@@ -279,14 +165,18 @@ class Feed(Mapping[str, Flume]):
         if 'error' in answer:
             raise from_wire(answer)
 
+    async def _daemon_of(self, symbol: str) -> DaemonInfo:
+        names = await self._tree.feed_daemons([symbol])
+        return await self._tree.find(names[symbol])
+
     async def _relay_steps(
-        self, provider: str, send: trio.MemorySendChannel[dict[str, int]]
+        self, symbol: str, send: trio.MemorySendChannel[dict[str, int]]
     ) -> None:
-        """Follow a provider's sampler into ``send``, across restarts."""
+        """Follow a symbol's sampler into ``send``, across restarts."""
         pid = os.getpid()
         while True:
             try:
-                daemon = await self._tree.find(f'brokerd.{provider}')
+                daemon = await self._daemon_of(symbol)
                 async with (
                     self._tree.portal(daemon) as portal,
                     portal.open_context(
@@ -305,28 +195,46 @@ class Feed(Mapping[str, Flume]):
             await trio.sleep(_RETRY_S[1])
 
 
-async def iter_ohlc_periods(
-    feed: Feed, symbol: str, period_s: int
-) -> AsyncGenerator[int, None]:
+class PeriodSteps:
+    """An async iterator over indices, see `iter_ohlc_periods`."""
+
+    def __init__(self, feed: Feed, symbol: str, period_s: int) -> None:
+        feed[symbol].bars[period_s]
+        self._period = str(period_s)
+        send, self._receive = trio.open_memory_channel[dict[str, int]](16)
+        feed._nursery.start_soon(feed._relay_steps, symbol, send)
+        self._newest = -1
+
+    def close(self) -> None:
+        """Stop following."""
+        self._receive.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, '_receive'):
+            self.close()
+
+    def __aiter__(self) -> PeriodSteps:
+        return self
+
+    async def __anext__(self) -> int:
+        while True:
+            steps = await self._receive.receive()
+            index = steps.get(self._period, -1)
+            if index > self._newest:
+                self._newest = index
+                return index
+
+
+def iter_ohlc_periods(feed: Feed, symbol: str, period_s: int) -> PeriodSteps:
     """
     The index of each new sample period of ``symbol``, as it begins.
 
-    When index ``i`` comes, the bar ``i - 1`` has been closed by the clock.
-    Goes on across restarts of the daemon; an index that passed meanwhile is
-    not made up for: indices only ever rise.
+    Asynchronously iterable; may be left at any time.  When index ``i``
+    comes, the bar ``i - 1`` has been closed by the clock.  Goes on across
+    restarts of the daemon; an index that passed meanwhile is not made up
+    for: indices only ever rise.  Raises `NoSuchPeriod`.
     """
-    flume = feed[symbol]
-    flume.bars[period_s]
-    provider = InstrumentId.parse(flume.instrument.id).provider
-    send, receive = trio.open_memory_channel[dict[str, int]](16)
-    feed._nursery.start_soon(feed._relay_steps, provider, send)
-    newest = -1
-    with receive:
-        async for steps in receive:
-            index = steps.get(str(period_s), -1)
-            if index > newest:
-                newest = index
-                yield index
+    return PeriodSteps(feed, symbol, period_s)
 
 
 @asynccontextmanager
@@ -349,21 +257,22 @@ async def open_feed(
     """
     if not symbols:
         raise BadInput('a feed needs at least one symbol')
-    groups: dict[str, list[str]] = {}
-    for symbol in dict.fromkeys(symbols):
-        groups.setdefault(InstrumentId.parse(symbol).provider, []).append(
-            symbol
-        )
+    symbols = list(dict.fromkeys(symbols))
+    for symbol in symbols:
+        InstrumentId.parse(symbol)
     try:
         async with (
             open_tree(Tree.parse(registry), client, start=start) as tree,
             trio.open_nursery() as nursery,
         ):
             feed = Feed(tree, nursery)
+            groups: dict[str, list[str]] = {}
+            for symbol, daemon in (await tree.feed_daemons(symbols)).items():
+                groups.setdefault(daemon, []).append(symbol)
             async with trio.open_nursery() as starting:
-                for provider, names in groups.items():
+                for daemon, names in groups.items():
                     starting.start_soon(
-                        nursery.start, feed.hold, provider, names, client
+                        nursery.start, feed.hold, daemon, names, client
                     )
             yield feed
             nursery.cancel_scope.cancel()

@@ -29,7 +29,7 @@ import trio
 from ..errors import ActorDied, PeerRefused, SegmentGone
 from .shm import Segment
 
-__all__ = ['Sleeper', 'Waker', 'WakerHub', 'open_waker']
+__all__ = ['Sleeper', 'Waker', 'WakerHub', 'connect_sleeper', 'open_waker']
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +208,12 @@ class Sleeper:
     def disarm(self) -> None:
         self._sleeping[self._slot] = 0
 
+    def close(self) -> None:
+        """Give the place back to the hub."""
+        self.disarm()
+        os.close(self._fd)
+        self._peer.close()
+
     async def sleep(self) -> None:
         """
         Wait to be woken, after `arm`.
@@ -233,16 +239,14 @@ class Sleeper:
             os.eventfd_read(self._fd)
 
 
-@asynccontextmanager
-async def open_waker(address: str, ring: str) -> AsyncGenerator[Sleeper, None]:
+async def connect_sleeper(address: str, ring: str) -> Sleeper:
     """
     Register as a sleeper on the ring of this segment name.
 
-    Raises `ActorDied` if the daemon is gone, `SegmentGone` if it has no such
-    ring.
+    Close it when done.  Raises `ActorDied` if the daemon is gone,
+    `SegmentGone` if it has no such ring.
     """
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    fd = -1
     try:
         try:
             # Both ends are on this machine and the backlog is short: neither
@@ -255,16 +259,20 @@ async def open_waker(address: str, ring: str) -> AsyncGenerator[Sleeper, None]:
             raise ActorDied(f'nobody wakes readers of {ring}: {err}') from err
         if not fds:
             raise SegmentGone(f'{ring} is not a live ring')
-        fd = fds[0]
         flags = Segment.attach(
             address.removesuffix('wake') + 'flags', writable=True
         )
-        sleeper = Sleeper(peer, fd, flags, numbers)
-        try:
-            yield sleeper
-        finally:
-            sleeper.disarm()
-    finally:
-        if fd >= 0:
-            os.close(fd)
+        return Sleeper(peer, fds[0], flags, numbers)
+    except BaseException:
         peer.close()
+        raise
+
+
+@asynccontextmanager
+async def open_waker(address: str, ring: str) -> AsyncGenerator[Sleeper, None]:
+    """`connect_sleeper`, closed when the block is left."""
+    sleeper = await connect_sleeper(address, ring)
+    try:
+        yield sleeper
+    finally:
+        sleeper.close()

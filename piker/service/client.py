@@ -70,6 +70,11 @@ class TreeClient:
         answer = await self._ask('find_daemon', name=name)
         return unpack(DaemonInfo, answer['info'])
 
+    async def feed_daemons(self, symbols: list[str]) -> dict[str, str]:
+        """Symbol → name of the daemon that carries its feed."""
+        answer = await self._ask('feed_daemons', symbols=symbols)
+        return dict(zip(symbols, answer['names'], strict=True))
+
     async def stop(self, name: str) -> None:
         """End a daemon."""
         await self._ask('stop_daemon', name=name)

@@ -13,7 +13,13 @@ from .ground import tractor
 from .services import Services
 from .watch import wait_exit
 
-__all__ = ['attach', 'find_daemon', 'stop_daemon', 'tree_status']
+__all__ = [
+    'attach',
+    'feed_daemons',
+    'find_daemon',
+    'stop_daemon',
+    'tree_status',
+]
 
 
 async def find_daemon(name: str) -> dict[str, Any]:
@@ -23,6 +29,15 @@ async def find_daemon(name: str) -> dict[str, Any]:
     except PikerError as err:
         return to_wire(err)
     return {'info': pack(info)}
+
+
+async def feed_daemons(symbols: list[str]) -> dict[str, Any]:
+    """The daemon that carries each symbol's feed, by name."""
+    services = Services.current()
+    try:
+        return {'names': [services.feed_daemon(s) for s in symbols]}
+    except PikerError as err:
+        return to_wire(err)
 
 
 async def stop_daemon(name: str) -> dict[str, Any]:

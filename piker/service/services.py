@@ -16,6 +16,7 @@ from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
+from zlib import crc32
 
 import psutil
 import trio
@@ -28,6 +29,7 @@ from ..errors import (
     did_you_mean,
     from_wire,
 )
+from ..instruments import InstrumentId
 from ..messages import ClientInfo, DaemonInfo, DaemonStatus, TreeStatus
 from .ground import remote, tractor
 from .tree import Tree
@@ -171,7 +173,7 @@ class _Daemon:
     async def _live(self) -> None:
         """One life of the process, from spawn to reaping."""
         services = self._services
-        need = self.spec.requires.get(self.part)
+        need = self.spec.requires.get(self.part.partition('.')[0])
         helper = None
         if need and services.wants(need):
             # Both processes start side by side.
@@ -372,6 +374,19 @@ class Services:
         """Whether the settings ask for this helper daemon at all."""
         sim = self._settings.get('providers', {}).get('sim', {})
         return not (name == 'simd' and sim.get('url'))
+
+    def feed_daemon(self, symbol: str) -> str:
+        """
+        The daemon that carries a symbol's feed; raises `BadInput`.
+
+        With ``feed.workers`` above 1 the symbols of a provider are spread
+        over so many processes, each symbol always to the same one.
+        """
+        name = InstrumentId.parse(symbol)
+        workers = self._settings.get('feed', {}).get('workers', 1)
+        worker = crc32(str(name).encode()) % workers
+        suffix = f'.{worker}' if worker else ''
+        return f'brokerd.{name.provider}{suffix}'
 
     async def find_or_spawn(self, name: str) -> DaemonInfo:
         """

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import trio
-from conftest import Daemon
 from e2e_tools import (
     agg_trades_since,
     assert_bars_equal,
@@ -22,6 +21,7 @@ from e2e_tools import (
     resample,
     trades_frame,
 )
+from suite import Daemon
 
 from piker.data import Kind, open_feed
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import trio
-from conftest import Daemon
 from e2e_tools import (
     agg_trades_since,
     assert_bars_equal,
     resample,
     trades_frame,
 )
+from suite import Daemon
 
 from piker.data import FeedState, Kind, open_feed
 

@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 import pytest
 import trio
-from conftest import Daemon, children_of, segments, wait_until
 from e2e_tools import (
     agg_trades_since,
     assert_bars_equal,
     resample,
     trades_frame,
 )
+from suite import Daemon, children_of, segments, wait_until
 
 from piker.data import Feed, FeedState, Kind, open_feed
 from piker.errors import ActorDied, NoDaemon

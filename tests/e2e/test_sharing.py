@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from conftest import Daemon, wait_until
 from e2e_tools import get
+from suite import Daemon, wait_until
 
 from piker.data import open_feed
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Daemon, wait_until
+from suite import Daemon, wait_until
 
 NOBODY = 65534
 # Every Debian-like machine has a bash that anybody may run.

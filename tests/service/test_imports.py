@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Daemon
+from suite import Daemon
 
 
 def modules_after(statement: str) -> set[str]:

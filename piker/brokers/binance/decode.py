@@ -12,8 +12,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from ...clock import NS_PER_MS, VenueClock
-from ...data.backend import Sink
+from ...data.backend import DepthSink, Sink
 from ...data.ticks import Kind, Side, TickRow
+from .depth import depth_rows
 from .schemas import HotAggTrade, HotBookTicker, HotTrade
 
 __all__ = ['Router', 'stream_name']
@@ -54,7 +55,7 @@ def stream_name(payload: bytes) -> bytes:
         return b''
 
 
-Rows = Callable[[bytes, int, int, list[TickRow]], int]
+Rows = Callable[[bytes, int, int, list[Any]], int]
 
 
 def _agg_trade_rows(
@@ -98,6 +99,7 @@ _KINDS: dict[bytes, Rows] = {
     b'aggTrade': _agg_trade_rows,
     b'trade': _trade_rows,
     b'bookTicker': _book_rows,
+    b'depth@100ms': depth_rows,
 }
 
 
@@ -111,11 +113,11 @@ class Router:
     def __init__(self, clock: VenueClock) -> None:
         self._clock = clock
         self._routes: dict[bytes, tuple[Rows, int]] = {}
-        self._sinks: dict[int, Sink] = {}
+        self._sinks: dict[int, Sink | DepthSink] = {}
         self.messages = 0
         self.unknown = 0
 
-    def add(self, streams: list[str], sink: Sink) -> None:
+    def add(self, streams: list[str], sink: Sink | DepthSink) -> None:
         """Deliver ``streams`` (``symbol@kind``) to ``sink``."""
         key = id(sink)
         self._sinks[key] = sink
@@ -123,7 +125,7 @@ class Router:
             raw = name.encode()
             self._routes[raw] = _KINDS[raw.partition(b'@')[2]], key
 
-    def remove(self, streams: list[str], sink: Sink) -> None:
+    def remove(self, streams: list[str], sink: Sink | DepthSink) -> None:
         self._sinks.pop(id(sink), None)
         for name in streams:
             self._routes.pop(name.encode(), None)
@@ -136,7 +138,7 @@ class Router:
         sink; it stops nothing else.
         """
         now_ns = self._clock.now_ns()
-        batches: dict[int, list[TickRow]] = {}
+        batches: dict[int, list[Any]] = {}
         rest: list[bytes] = []
         newest_ms = 0
         routes = self._routes

@@ -28,7 +28,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-from ...data.backend import Subscription
+from ...data.backend import DepthSubscription, Subscription
 from ...errors import BadMessage, VenueDown
 from .decode import Router
 from .frames import FrameTap
@@ -36,6 +36,8 @@ from .frames import FrameTap
 __all__ = ['Links']
 
 log = logging.getLogger(__name__)
+
+Subscriber = Subscription | DepthSubscription
 
 _MOST_STREAMS = 400
 # A request may name many streams; the venue takes few requests a second.
@@ -55,7 +57,7 @@ class Link:
     def __init__(self, url: str, router: Router) -> None:
         self._url = url
         self._router = router
-        self._wanted: dict[str, Subscription] = {}
+        self._wanted: dict[str, Subscriber] = {}
         self._active: set[str] = set()
         self._change = trio.Event()
         self._requests = 0
@@ -69,7 +71,7 @@ class Link:
     def room(self) -> int:
         return _MOST_STREAMS - len(self._wanted)
 
-    def add(self, streams: list[str], subscription: Subscription) -> None:
+    def add(self, streams: list[str], subscription: Subscriber) -> None:
         self._wanted |= dict.fromkeys(streams, subscription)
         # Those that the venue still sends to a former subscription are
         # asked for again: the answer is what tells the new one.
@@ -77,7 +79,7 @@ class Link:
         self._router.add(streams, subscription)
         self._change.set()
 
-    def remove(self, streams: list[str], subscription: Subscription) -> None:
+    def remove(self, streams: list[str], subscription: Subscriber) -> None:
         for name in streams:
             self._wanted.pop(name, None)
         self._router.remove(streams, subscription)
@@ -232,7 +234,7 @@ class Links:
 
     @asynccontextmanager
     async def subscribed(
-        self, streams: list[str], subscription: Subscription
+        self, streams: list[str], subscription: Subscriber
     ) -> AsyncGenerator[None, None]:
         """Hold these streams for a subscription."""
         link = next(

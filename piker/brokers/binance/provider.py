@@ -14,11 +14,13 @@ import trio
 from pydantic import BaseModel, ValidationError
 
 from ...clock import NS_PER_MS, SystemClock, VenueClock
-from ...data.backend import Subscription
+from ...data.backend import DepthSubscription, Subscription
+from ...data.depth import DepthSnapshot
 from ...data.ticks import TickRow
 from ...errors import BadInput, BadMessage, VenueError
 from ...instruments import Instrument, InstrumentId
 from .decode import Router
+from .depth import SNAPSHOT_LIMIT, DepthAnswer, depth_stream
 from .link import Links
 from .rest import Rest
 from .schemas import (
@@ -200,6 +202,25 @@ class Binance:
         symbol = instrument.raw_symbol.lower()
         streams = [f'{symbol}@{self._trades}', f'{symbol}@bookTicker']
         return self._links.subscribed(streams, subscription)
+
+    async def depth_snapshot(
+        self, instrument: Instrument, *, background: bool = False
+    ) -> DepthSnapshot:
+        answer = await self._rest.get(
+            '/api/v3/depth',
+            background=background,
+            symbol=instrument.raw_symbol,
+            limit=SNAPSHOT_LIMIT,
+        )
+        found = _valid(DepthAnswer, answer)
+        return found.to_snapshot(self.clock.now_ns(), time.time_ns())
+
+    def subscribe_depth(
+        self, instrument: Instrument, subscription: DepthSubscription
+    ) -> AbstractAsyncContextManager[None]:
+        return self._links.subscribed(
+            [depth_stream(instrument)], subscription
+        )
 
     def status(self) -> dict[str, Any]:
         return {

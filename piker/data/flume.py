@@ -1,0 +1,193 @@
+"""
+`Flume`: one instrument's live data, read from shared memory.
+"""
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import trio
+
+from ..clock import NS_PER_S
+from ..errors import ActorDied, NoSuchPeriod, SegmentGone
+from ..instruments import Instrument
+from ..messages import FlumeInfo
+from .bars import Bars
+from .ticks import FeedState, Kind, Quote, TickReader, Ticks
+from .wake import Sleeper, connect_sleeper
+
+__all__ = ['Flume', 'TickStream']
+
+# A writer that has not shown itself for this long is taken for dead.
+_BEAT_LATE_NS = 3 * NS_PER_S
+
+
+class Flume:
+    """
+    One instrument's live data, read-only.
+
+    ``bars`` maps periods in s (1 and 60) to `Bars`; entries are replaced when
+    the daemon is restarted, so take them from here each time.
+    """
+
+    def __init__(self, info: FlumeInfo) -> None:
+        self.instrument: Instrument = info.instrument
+        self.bars: dict[int, Bars] = _Periods()
+        self._bind(info)
+        self.first_quote: Quote = self.quote()
+
+    def _bind(self, info: FlumeInfo) -> None:
+        """Map the memory of a (new) daemon; raises `SegmentGone`."""
+        reader = TickReader.attach(info.ticks)
+        bars = {p: Bars.attach(name) for p, name in info.bars.items()}
+        self._info = info
+        self._reader = reader
+        self.bars.update(bars)
+        self._lost = False
+        self._rebound = trio.Event()
+
+    def _lose(self) -> None:
+        self._lost = True
+
+    def quote(self) -> Quote:
+        """The latest quote."""
+        return self._reader.quote()
+
+    @property
+    def state(self) -> FeedState:
+        """How far the data can be trusted right now."""
+        if self._lost:
+            return FeedState.RECONNECTING
+        state = self._reader.state
+        late = time.time_ns() - self._reader.beat_ns > _BEAT_LATE_NS
+        if state == FeedState.LIVE and late:
+            return FeedState.STALE
+        return state
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since anything was heard on the feed's connection."""
+        return max(0.0, (time.time_ns() - self._reader.heard_ns) / NS_PER_S)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the feed's writer counted, see `ticks.COUNTERS`."""
+        return self._reader.counters
+
+    @property
+    def backfilling(self) -> bool:
+        """Whether older bars are still being loaded."""
+        return self._reader.backfilling
+
+    def ticks(self, *, from_start: bool = False) -> TickStream:
+        """
+        Every tick from now on, in order, in runs as they come.
+
+        With ``from_start`` begins with what the ring still holds.
+        """
+        return TickStream(self, from_start)
+
+
+class TickStream:
+    """
+    An async iterator over the ticks of a flume, as `Ticks` runs.
+
+    Sleeps while there is nothing.  After a restart of the daemon it goes on
+    with the first trade not seen yet; ``missed`` of a run says how many ticks
+    were overwritten before it could be read.  May be left at any time; one
+    task at a time may wait in it.
+    """
+
+    def __init__(self, flume: Flume, from_start: bool) -> None:
+        self._flume = flume
+        self._from_start = from_start
+        self._resumed = False
+        self._last_trade = self._last_recv = -1
+        self._sleeper: Sleeper | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self._rebound = self._flume._rebound
+        self._info = self._flume._info
+        self._reader = TickReader.attach(
+            self._info.ticks, from_start=self._from_start
+        )
+
+    def close(self) -> None:
+        """Give up the place among the sleepers."""
+        if self._sleeper:
+            self._sleeper.close()
+            self._sleeper = None
+
+    def __del__(self) -> None:
+        if getattr(self, '_sleeper', None):
+            self.close()
+
+    def __aiter__(self) -> TickStream:
+        return self
+
+    async def __anext__(self) -> Ticks:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            try:
+                run = self._reader.read()
+                if run is None:
+                    await self._sleep()
+                    continue
+            except (ActorDied, SegmentGone):
+                await self._follow()
+                continue
+            if self._resumed:
+                run = _unseen(run, self._last_trade, self._last_recv)
+                if not len(run):
+                    continue
+            self._last_recv = int(run.recv[-1])
+            trades = run.id[run.kind == Kind.TRADE]
+            if len(trades):
+                self._last_trade = int(trades[-1])
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return run
+
+    async def _sleep(self) -> None:
+        """Until there is more to read; raises `ActorDied`."""
+        if self._sleeper is None:
+            self._sleeper = await connect_sleeper(
+                self._info.waker, self._info.ticks
+            )
+        self._sleeper.arm()
+        try:
+            if not self._reader.pending:
+                await self._sleeper.sleep()
+        finally:
+            self._sleeper.disarm()
+
+    async def _follow(self) -> None:
+        """Go on in the ring of the daemon's next life."""
+        self.close()
+        while True:
+            await self._rebound.wait()
+            # All that the new ring holds, less what has been seen.
+            self._from_start = self._resumed = True
+            try:
+                self._open()
+            except SegmentGone:
+                # Restarted once more meanwhile.
+                self._rebound = self._flume._rebound
+                continue
+            return
+
+
+def _unseen(run: Ticks, last_trade: int, last_recv: int) -> Ticks:
+    """What of a run of a new ring was not in the old one."""
+    trades = run.kind == Kind.TRADE
+    return run.where(np.where(
+        trades, run.id > last_trade, run.recv > last_recv
+    ))
+
+
+class _Periods(dict[int, Bars]):
+    def __missing__(self, period_s: int) -> Bars:
+        known = ', '.join(str(p) for p in sorted(self))
+        raise NoSuchPeriod(
+            f'no live bars of {period_s} s: there are {known} s'
+        )
