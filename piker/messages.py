@@ -15,6 +15,8 @@ from .errors import BadMessage
 from .instruments import Instrument
 
 __all__ = [
+    'BookInfo',
+    'BookStatus',
     'ClientInfo',
     'DaemonInfo',
     'DaemonStatus',
@@ -109,6 +111,26 @@ class FeedStatus(msgspec.Struct, frozen=True):
     age_s: float
     bars: dict[str, int]
     backfilling: bool
+    counters: dict[str, int]
+
+
+class BookInfo(msgspec.Struct, frozen=True):
+    """Name of the shared memory of one order book, ready to be mapped."""
+
+    instrument: Instrument
+    book: str
+    waker: str
+
+
+class BookStatus(msgspec.Struct, frozen=True):
+    """An order book and how many levels of it are known; age in s."""
+
+    symbol: str
+    state: str
+    subscribers: int
+    bids: int
+    asks: int
+    age_s: float
     counters: dict[str, int]
 
 

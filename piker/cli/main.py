@@ -16,6 +16,7 @@ __all__ = ['piker']
 # Command → the module of this package that has it.
 COMMANDS = {
     'bars': 'bars',
+    'book': 'book',
     'chart': 'chart',
     'search': 'search',
     'services': 'services',

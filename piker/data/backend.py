@@ -17,9 +17,17 @@ import numpy.typing as npt
 
 from ..clock import VenueClock
 from ..instruments import Instrument
+from .depth import DepthEvent, DepthSnapshot
 from .ticks import TickRow
 
-__all__ = ['Backend', 'LinkEvents', 'Sink', 'Subscription']
+__all__ = [
+    'Backend',
+    'DepthSink',
+    'DepthSubscription',
+    'LinkEvents',
+    'Sink',
+    'Subscription',
+]
 
 
 class Sink(Protocol):
@@ -31,6 +39,16 @@ class Sink(Protocol):
 
     def rows(self, rows: list[TickRow]) -> None:
         """Ticks of one instrument, as many as one read brought, in order."""
+
+    def refused(self, count: int) -> None:
+        """Messages that could not be used were dropped."""
+
+
+class DepthSink(Protocol):
+    """What `Sink` is for ticks, for the changes of an order book."""
+
+    def rows(self, rows: list[DepthEvent], /) -> None:
+        """Changes of one book, as many as one read brought, in order."""
 
     def refused(self, count: int) -> None:
         """Messages that could not be used were dropped."""
@@ -51,6 +69,10 @@ class LinkEvents(Protocol):
 
 class Subscription(Sink, LinkEvents, Protocol):
     """A subscriber: takes ticks and news of the connection."""
+
+
+class DepthSubscription(DepthSink, LinkEvents, Protocol):
+    """A subscriber: takes a book's changes and news of the connection."""
 
 
 class Backend(Protocol):
@@ -104,6 +126,20 @@ class Backend(Protocol):
 
         Entering returns once the request is on its way; `link_up` tells when
         ticks flow.  Reconnects by itself for as long as it is open.
+        """
+
+    async def depth_snapshot(
+        self, instrument: Instrument, *, background: bool = False
+    ) -> DepthSnapshot:
+        """The order book now, as deep as the venue gives it."""
+
+    def subscribe_depth(
+        self, instrument: Instrument, subscription: DepthSubscription
+    ) -> AbstractAsyncContextManager[None]:
+        """
+        Every change of the order book, until the context is left.
+
+        Otherwise as `subscribe`.
         """
 
     def status(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ..instruments import Instrument, InstrumentId
 from ..messages import FeedStatus
 from .backend import Backend
 from .live import LiveFeed
+from .livebook import Books
 from .sampling import Sampler
 from .wake import WakerHub
 
@@ -58,6 +59,10 @@ class Bus:
         self._feeds: dict[str, LiveFeed] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
         self._keys = 0
+        self.books = Books(
+            backend, clock, prefix, self.hub, settings, nursery,
+            self.instrument,
+        )
 
     async def instrument(self, symbol: str) -> Instrument:
         """Look up by any spelling of the id; `NoSuchSymbol` with a hint."""
@@ -205,6 +210,7 @@ async def open_bus(
             await nursery.start(bus.hub.serve)
             nursery.start_soon(bus.sampler.run)
             nursery.start_soon(bus.drop_unused)
+            nursery.start_soon(bus.books.drop_unused)
             yield bus
         finally:
             nursery.cancel_scope.cancel()

@@ -21,6 +21,7 @@ __all__ = [
     'feed_status',
     'follow_steps',
     'list_instruments',
+    'open_book',
     'open_feeds',
 ]
 
@@ -74,6 +75,34 @@ async def open_feeds(
 
 
 @tractor.context  # type: ignore[untyped-decorator, unused-ignore]
+async def open_book(
+    ctx: Any, symbol: str, client: str, pid: int, started: int
+) -> None:
+    """
+    Hold an order book for a client until it leaves, dies, or the book ends.
+
+    Starts with a `BookInfo`, or with the error.
+    """
+    books = _bus().books
+    try:
+        book = await books.book(symbol)
+    except PikerError as err:
+        await ctx.started(to_wire(err))
+        return
+    with books.registered(book, client):
+        await ctx.started({'book': pack(book.info())})
+        async with trio.open_nursery() as nursery:
+
+            async def end_with_client() -> None:
+                await wait_exit(pid, started)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end_with_client)
+            await book.closed.wait()
+            nursery.cancel_scope.cancel()
+
+
+@tractor.context  # type: ignore[untyped-decorator, unused-ignore]
 async def follow_steps(ctx: Any, pid: int, started: int) -> None:
     """Stream `Steps` of the sampler until the client leaves or dies."""
     with _bus().sampler.followed() as steps:
@@ -101,10 +130,11 @@ async def list_instruments() -> dict[str, Any]:
 
 
 async def feed_status() -> dict[str, Any]:
-    """`FeedStatus` of each feed, and the provider's own counters."""
+    """Of each feed and each book, and the provider's own counters."""
     bus = _bus()
     return {
         'feeds': [pack(status) for status in bus.status()],
+        'books': [pack(status) for status in bus.books.status()],
         'provider': bus.backend.status(),
     }
 

@@ -10,6 +10,7 @@ import trio
 
 from ..errors import DaemonError
 from ..messages import (
+    BookStatus,
     DaemonInfo,
     DaemonStatus,
     FeedStatus,
@@ -22,11 +23,12 @@ __all__ = ['TreeReport', 'report']
 
 
 class TreeReport(msgspec.Struct):
-    """The tree, every feed in it, and each provider's own counters."""
+    """The tree, its feeds and books, and each provider's counters."""
 
     tree: TreeStatus
     feeds: list[FeedStatus]
     providers: dict[str, Any]
+    books: list[BookStatus] = []
 
 
 async def report(client: TreeClient) -> TreeReport:
@@ -47,6 +49,7 @@ async def report(client: TreeClient) -> TreeReport:
         except DaemonError:
             return
         found.feeds += [unpack(FeedStatus, f) for f in answer['feeds']]
+        found.books += [unpack(BookStatus, b) for b in answer['books']]
         found.providers[daemon.name.partition('.')[2]] = answer['provider']
 
     async with trio.open_nursery() as nursery:

@@ -1,0 +1,247 @@
+"""
+A client's order book: mapped from ``brokerd``, across restarts of it.
+"""
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from ..clock import NS_PER_S
+from ..errors import (
+    ActorDied,
+    BadInput,
+    DaemonError,
+    PikerError,
+    SegmentGone,
+    as_piker_error,
+    from_wire,
+)
+from ..instruments import Instrument, InstrumentId
+from ..messages import BookInfo, unpack
+from ..service import (
+    Tree,
+    TreeClient,
+    open_tree,
+    remote,
+    started_ticks,
+    tractor,
+)
+from .book import Book, BookReader, BookState
+from .wake import open_waker
+
+__all__ = ['BookFlume', 'hold_book', 'open_book']
+
+log = logging.getLogger(__name__)
+
+# A writer that has not shown itself for this long is taken for dead.
+_BEAT_LATE_NS = 3 * NS_PER_S
+_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+# How long a lost daemon is tried for before a book gives up.
+_GIVE_UP_S = 60.0
+
+
+class BookFlume:
+    """One instrument's live order book, read-only."""
+
+    def __init__(self, info: BookInfo, levels: int | None) -> None:
+        self.instrument: Instrument = info.instrument
+        self.levels = levels
+        self._bind(info)
+
+    def _bind(self, info: BookInfo) -> None:
+        """Map the memory of a (new) daemon; raises `SegmentGone`."""
+        self._reader = BookReader.attach(info.book)
+        self._info = info
+        self._lost = False
+        self._rebound = trio.Event()
+
+    def read(self, levels: int | None = None) -> Book:
+        """
+        The latest book, always whole: the best ``levels`` a side.
+
+        By default as many as were asked for when it was opened.
+        """
+        book = self._reader.read(self.levels if levels is None else levels)
+        state = self._checked(book.state)
+        if state == book.state:
+            return book
+        return dataclasses.replace(book, state=state)
+
+    @property
+    def state(self) -> BookState:
+        """How far the book can be trusted right now."""
+        return self._checked(self._reader.read(0).state)
+
+    def _checked(self, state: BookState) -> BookState:
+        late = time.time_ns() - self._reader.beat_ns > _BEAT_LATE_NS
+        if state != BookState.CLOSED and (self._lost or late):
+            return BookState.STALE
+        return state
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since anything was heard on the book's connection."""
+        return max(0.0, (time.time_ns() - self._reader.heard_ns) / NS_PER_S)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the book's writer counted, see `book.COUNTERS`."""
+        return self._reader.counters
+
+    async def changes(self) -> AsyncGenerator[Book, None]:
+        """
+        The book now, and again whenever it has changed.
+
+        Sleeps while nothing does; what changed while the caller was busy
+        comes as one.  Goes on after a restart of the daemon.
+        """
+        while True:
+            rebound, reader = self._rebound, self._reader
+            seen = -1
+            try:
+                async with open_waker(
+                    self._info.waker, self._info.book
+                ) as sleeper:
+                    while True:
+                        if reader.version != seen:
+                            book = self.read()
+                            seen = book.version
+                            yield book
+                            continue
+                        sleeper.arm()
+                        if reader.version == seen:
+                            await sleeper.sleep()
+                        sleeper.disarm()
+            except (ActorDied, SegmentGone):
+                await rebound.wait()
+
+
+class _Holder:
+    """Keeps one `BookFlume` bound, across restarts of its daemon."""
+
+    def __init__(
+        self, tree: TreeClient, symbol: str, client: str, levels: int | None
+    ) -> None:
+        self._tree = tree
+        self._symbol = symbol
+        self._daemon = f'brokerd.{InstrumentId.parse(symbol).provider}'
+        self._client = client
+        self._levels = levels
+        self._flume: BookFlume | None = None
+
+    async def hold(
+        self, task_status: Any = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        lost_at = trio.current_time()
+        failures = 0
+        while True:
+            try:
+                async with self._subscribed() as (ctx, info):
+                    if self._flume is None:
+                        self._flume = BookFlume(info, self._levels)
+                        task_status.started(self._flume)
+                    else:
+                        rebound = self._flume._rebound
+                        self._flume._bind(info)
+                        rebound.set()
+                    failures = 0
+                    await ctx.result()
+                    log.warning('%s ended the book', self._daemon)
+            except PikerError as err:
+                retry = isinstance(err, ActorDied | SegmentGone)
+                if self._flume is None and not retry:
+                    raise
+                log.warning('%s', err)
+            if failures == 0:
+                lost_at = trio.current_time()
+            elif trio.current_time() - lost_at > _GIVE_UP_S:
+                raise ActorDied(
+                    f'{self._daemon} did not come back within '
+                    f'{_GIVE_UP_S:.0f} s'
+                )
+            if self._flume:
+                self._flume._lost = True
+            await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+            failures += 1
+
+    @asynccontextmanager
+    async def _subscribed(self) -> AsyncGenerator[tuple[Any, BookInfo], None]:
+        daemon = await self._tree.find(self._daemon)
+        pid = os.getpid()
+        try:
+            async with (
+                self._tree.portal(daemon) as portal,
+                portal.open_context(
+                    remote('piker.data.endpoints', 'open_book'),
+                    symbol=self._symbol,
+                    client=self._client,
+                    pid=pid,
+                    started=started_ticks(pid),
+                ) as (ctx, first),
+            ):
+                if 'error' in first:
+                    raise from_wire(first)
+                yield ctx, unpack(BookInfo, first['book'])
+                await ctx.cancel()
+        except tractor.RemoteActorError as err:
+            raise DaemonError(f'{self._daemon}: {err}') from err
+
+
+@asynccontextmanager
+async def hold_book(
+    tree: TreeClient,
+    symbol: str,
+    *,
+    client: str = 'script',
+    levels: int | None = None,
+) -> AsyncGenerator[BookFlume, None]:
+    """`open_book` on a tree that is open already."""
+    if levels is not None and levels < 1:
+        raise BadInput(f'levels = {levels}: a book needs at least one')
+    holder = _Holder(tree, symbol, client, levels)
+    try:
+        async with trio.open_nursery() as nursery:
+            yield await nursery.start(holder.hold)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        known = as_piker_error(group)
+        if known is None:
+            raise
+        raise known from group
+
+
+@asynccontextmanager
+async def open_book(
+    symbol: str,
+    *,
+    levels: int | None = None,
+    registry: str | None = None,
+    client: str = 'script',
+    start: Callable[[], list[str]] | None = None,
+) -> AsyncGenerator[BookFlume, None]:
+    """
+    The live order book of ``symbol``, without a feed of its ticks.
+
+    ``levels`` limits what is read, a side; `Feed.book` does the same on an
+    open feed.  Enters once the book is the venue's.  Raises what `open_feed`
+    raises.
+    """
+    InstrumentId.parse(symbol)
+    try:
+        async with (
+            open_tree(Tree.parse(registry), client, start=start) as tree,
+            hold_book(tree, symbol, client=client, levels=levels) as book,
+        ):
+            yield book
+    except BaseExceptionGroup as group:
+        known = as_piker_error(group)
+        if known is None:
+            raise
+        raise known from group

@@ -1,0 +1,366 @@
+"""
+The order books of one ``brokerd``: each kept by one task, for all who ask.
+
+A book costs the venue a stream and us a snapshot at its start and after each
+loss, so it runs only while somebody looks at it, and a little longer.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import trio
+
+from ..clock import NS_PER_S, Clock
+from ..errors import (
+    BadMessage,
+    DataError,
+    PikerError,
+    VenueDown,
+    VenueError,
+    VenueRefused,
+    as_piker_error,
+)
+from ..instruments import Instrument
+from ..messages import BookInfo, BookStatus
+from .backend import Backend
+from .book import BookState, BookWriter
+from .depth import DepthEvent, DepthSync
+from .wake import WakerHub
+
+__all__ = ['Books', 'LiveBook']
+
+log = logging.getLogger(__name__)
+
+# How long the first snapshot of a book may take.
+_START_TIMEOUT_S = 20.0
+_LINGER_CHECK_S = 1.0
+_BEAT_S = 0.5
+# Snapshots are dear (see the provider): the shortest and the longest time
+# from one to the next, doubled while they are needed again and again.
+_PAUSE_S = (0.25, 10.0)
+_CALM_S = 30.0
+# How often a book that runs out of known levels is renewed.
+_RENEW_S = 30.0
+
+
+class LiveBook:
+    """
+    The writer of one book; satisfies `backend.DepthSubscription`.
+
+    Run `run` in a task; `ready` is set once the book is the venue's.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        backend: Backend,
+        *,
+        prefix: str,
+        hub: WakerHub,
+        clock: Clock,
+        levels: int,
+        stale_after_s: float,
+    ) -> None:
+        self.instrument = instrument
+        self.levels = levels
+        self._backend = backend
+        self._hub = hub
+        self._clock = clock
+        self._stale_after_ns = int(stale_after_s * NS_PER_S)
+        self._sync = DepthSync()
+        self._writer = BookWriter(
+            f'{prefix}{instrument.id}.book', instrument.id, levels
+        )
+        self._reader = self._writer.reader()
+        self._waker = hub.ring(self._writer.segment.name)
+        self._connection = 0
+        self._up = False
+        self._ask = trio.Event()
+        self._pause_s = _PAUSE_S[0]
+        self._asked_at = -_CALM_S
+        self.ready = trio.Event()
+        self.closed = trio.Event()
+        self.subscribers: dict[int, str] = {}
+        self.unused_since_ns = clock.now_ns()
+
+    # what the provider calls
+
+    def rows(self, events: list[DepthEvent]) -> None:
+        """Take events in the order of arrival."""
+        sync = self._sync
+        was = sync.synced
+        self._writer.heard(events[-1].recv)
+        changed = sync.put(events)
+        if changed or sync.synced != was or self._state != self._writer.state:
+            self._show()
+        if was and not sync.synced:
+            log.warning(
+                '%s: updates are missing after %d: fetching the book again',
+                self.instrument.id, sync.update_id,
+            )
+        if self._needs_snapshot:
+            self._ask.set()
+
+    def refused(self, count: int) -> None:
+        self._writer.count('refused', count)
+
+    def link_up(self) -> None:
+        """The stream runs (again): nothing is known but what it will say."""
+        self._connection += 1
+        self._up = True
+        self._writer.heard(self._clock.now_ns())
+        self._sync.restart()
+        self._show()
+        self._ask.set()
+
+    def link_down(self, reason: str) -> None:
+        self._connection += 1
+        self._up = False
+        self._writer.count('reconnects')
+        self._sync.restart()
+        self._show()
+        log.warning('%s: %s', self.instrument.id, reason)
+
+    def link_alive(self) -> None:
+        self._writer.heard(self._clock.now_ns())
+        if self._state != self._writer.state:
+            self._show()
+
+    # the book
+
+    @property
+    def _state(self) -> BookState:
+        silent = self._clock.now_ns() - self._reader.heard_ns
+        if not self._up or silent > self._stale_after_ns:
+            return BookState.STALE
+        return BookState.LIVE if self._sync.synced else BookState.SYNCING
+
+    @property
+    def _needs_snapshot(self) -> bool:
+        return not self._sync.synced or self._sync.thin(self.levels)
+
+    def _show(self, state: BookState | None = None) -> None:
+        """Write the book as it is now."""
+        state = self._state if state is None else state
+        if state != self._writer.state:
+            log.info('the book of %s is %s', self.instrument.id, state.label)
+        self._writer.write(self._sync, state)
+        self._waker.wake()
+
+    async def run(self) -> None:
+        """
+        Live until cancelled; raises `VenueError` if it cannot even start.
+
+        The memory's name is gone when it ends.
+        """
+        try:
+            async with (
+                self._backend.subscribe_depth(self.instrument, self),
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(self._beat)
+                await self._fetch_snapshots()
+        finally:
+            self._show(BookState.CLOSED)
+            self.closed.set()
+            self.unlink()
+
+    async def _fetch_snapshots(self) -> None:
+        while True:
+            await self._ask.wait()
+            self._ask = trio.Event()
+            while self._up and self._needs_snapshot:
+                await self._wait_turn()
+                if self._up and self._needs_snapshot:
+                    await self._fetch_snapshot()
+
+    async def _wait_turn(self) -> None:
+        """Keep snapshots apart, the more so the more are needed."""
+        now = trio.current_time()
+        if now - self._asked_at > _CALM_S:
+            self._pause_s = _PAUSE_S[0]
+        while True:
+            pause_s = _RENEW_S if self._sync.synced else self._pause_s
+            if trio.current_time() >= self._asked_at + pause_s:
+                break
+            # A renewal becomes urgent when a gap comes meanwhile.
+            with trio.move_on_at(self._asked_at + pause_s):
+                await self._ask.wait()
+            self._ask = trio.Event()
+        self._pause_s = min(2 * self._pause_s, _PAUSE_S[1])
+
+    async def _fetch_snapshot(self) -> None:
+        first = self._asked_at < 0
+        self._asked_at = trio.current_time()
+        connection = self._connection
+        self._sync.asked()
+        try:
+            # The first one is somebody's wait; later ones leave room.
+            snapshot = await self._backend.depth_snapshot(
+                self.instrument, background=not first
+            )
+        except VenueRefused:
+            if not self.ready.is_set():
+                raise
+            log.exception('%s: the book is refused', self.instrument.id)
+            return
+        except (VenueError, BadMessage) as err:
+            log.warning('%s: the book: %s', self.instrument.id, err)
+            return
+        if connection != self._connection:
+            return
+        if self._sync.load(snapshot):
+            self._show()
+        if self._sync.synced:
+            self.ready.set()
+
+    async def _beat(self) -> None:
+        """Show readers that this writer lives, and whether the venue does."""
+        while True:
+            self._writer.beat(self._clock.now_ns())
+            if self._state != self._writer.state:
+                self._show()
+            await trio.sleep(_BEAT_S)
+
+    def unlink(self) -> None:
+        self._hub.drop_ring(self._writer.segment.name)
+        self._writer.unlink()
+
+    # what is said of it
+
+    def info(self) -> BookInfo:
+        return BookInfo(
+            self.instrument, self._writer.segment.name, self._hub.address
+        )
+
+    def status(self) -> BookStatus:
+        return BookStatus(
+            self.instrument.id,
+            self._writer.state.label,
+            len(self.subscribers),
+            len(self._sync.bids),
+            len(self._sync.asks),
+            (self._clock.now_ns() - self._reader.heard_ns) / NS_PER_S,
+            self._reader.counters,
+        )
+
+
+class Books:
+    """
+    Which books run, and who looks at them.
+
+    ``instrument`` looks an instrument up by any spelling of its id.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        clock: Clock,
+        prefix: str,
+        hub: WakerHub,
+        settings: dict[str, Any],
+        nursery: trio.Nursery,
+        instrument: Callable[[str], Awaitable[Instrument]],
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._prefix = prefix
+        self._hub = hub
+        self._settings = settings
+        self._nursery = nursery
+        self._instrument = instrument
+        self._books: dict[str, LiveBook] = {}
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._errors: dict[str, PikerError] = {}
+        self._keys = 0
+
+    async def book(self, symbol: str) -> LiveBook:
+        """
+        The book of an instrument, once it is the venue's.
+
+        Raises `NoSuchSymbol`, or `VenueError` if the venue cannot serve it.
+        """
+        instrument = await self._instrument(symbol)
+        name = instrument.id
+        book = self._books.get(name)
+        if book is None:
+            # No checkpoint between look-up and entry: that is the lock.
+            book = self._books[name] = LiveBook(
+                instrument,
+                self._backend,
+                prefix=self._prefix,
+                hub=self._hub,
+                clock=self._clock,
+                levels=self._settings['book_levels'],
+                stale_after_s=self._settings['stale_after_s'],
+            )
+            self._nursery.start_soon(self._keep, book)
+        with trio.move_on_after(_START_TIMEOUT_S):
+            async with trio.open_nursery() as nursery:
+
+                async def first(event: trio.Event) -> None:
+                    await event.wait()
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(first, book.ready)
+                nursery.start_soon(first, book.closed)
+        if book.closed.is_set():
+            raise self._errors.pop(
+                name, VenueDown(f'{name}: the book ended')
+            )
+        if not book.ready.is_set():
+            raise VenueDown(
+                f'{name}: no order book within {_START_TIMEOUT_S:.0f} s: '
+                f'{self._backend.name} cannot be reached'
+            )
+        return book
+
+    async def _keep(self, book: LiveBook) -> None:
+        """Run a book; its failure ends it alone and is told to who asks."""
+        name = book.instrument.id
+        try:
+            with trio.CancelScope() as scope:
+                self._scopes[name] = scope
+                await book.run()
+        except Exception as err:
+            known = as_piker_error(err)
+            if known is None:
+                log.exception('%s: the book broke', name)
+                known = DataError(f'{name}: the book broke: {err!r}')
+            else:
+                log.warning('%s: the book failed: %s', name, known)
+            self._errors[name] = known
+        finally:
+            self._books.pop(name, None)
+            self._scopes.pop(name, None)
+
+    @contextmanager
+    def registered(self, book: LiveBook, client: str) -> Iterator[None]:
+        """Hold the book for a client."""
+        self._keys += 1
+        key = self._keys
+        book.subscribers[key] = client
+        try:
+            yield
+        finally:
+            book.subscribers.pop(key, None)
+            book.unused_since_ns = self._clock.now_ns()
+
+    async def drop_unused(self) -> None:
+        """End books that nobody looked at for as long as the settings say."""
+        linger_ns = int(self._settings['book_linger_s'] * NS_PER_S)
+        while True:
+            await trio.sleep(_LINGER_CHECK_S)
+            now = self._clock.now_ns()
+            for name, book in list(self._books.items()):
+                unused = now - book.unused_since_ns
+                idle = not book.subscribers and book.ready.is_set()
+                if idle and unused > linger_ns:
+                    log.info('%s: nobody looks at the book, ending it', name)
+                    self._scopes[name].cancel()
+
+    def status(self) -> list[BookStatus]:
+        return [book.status() for book in self._books.values()]
