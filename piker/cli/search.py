@@ -87,9 +87,10 @@ async def _search(
     ) as client:
         if not providers:
             status = await client.status()
-            providers = [
-                daemon.name.partition('.')[2]
+            # Several workers of a provider list the same instruments.
+            providers = sorted({
+                daemon.name.split('.')[1]
                 for daemon in status.daemons
                 if daemon.name.startswith('brokerd.')
-            ] or ['sim']
+            }) or ['sim']
         return await search_instruments(client, providers, text, limit)

@@ -24,6 +24,12 @@ from .common import (
 
 __all__ = ['services']
 
+# Counters that rise while all is well.
+_ROUTINE = frozenset({
+    'trades', 'quotes', 'filled', 'amended',
+    'updates', 'covered', 'snapshots',
+})
+
 
 @click.command(context_settings=CONTEXT)
 @registry_option
@@ -90,6 +96,19 @@ def _print(found: TreeReport) -> None:
             ]
             for feed in found.feeds
         ])
+    if found.books:
+        print_table('\norder books', [
+            ('symbol', 'left'), ('state', 'left'), ('clients', 'right'),
+            ('bids', 'right'), ('asks', 'right'), ('age s', 'right'),
+            ('notes', 'left'),
+        ], [
+            [
+                book.symbol, book.state, str(book.subscribers),
+                f'{book.bids:,}', f'{book.asks:,}', f'{book.age_s:.1f}',
+                _notes(book.counters, False),
+            ]
+            for book in found.books
+        ])
     if found.tree.clients:
         print_table('\nclients', [('client', 'left'), ('pid', 'right')], [
             [client.name, str(client.pid)] for client in found.tree.clients
@@ -104,8 +123,10 @@ def _where(details: dict[str, Any]) -> str:
 
 def _notes(counters: dict[str, int], backfilling: bool) -> str:
     notes = ['loading history'] if backfilling else []
-    normal = ('trades', 'quotes', 'filled', 'amended')
-    notes += [f'{n} {k}' for k, n in counters.items() if n and k not in normal]
+    notes += [
+        f'{n} {name}' for name, n in counters.items()
+        if n and name not in _ROUTINE
+    ]
     return ', '.join(notes)
 
 
