@@ -6,6 +6,7 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_quotes(shared: Cli) -> None:
         assert float(last) == pytest.approx(float(bid), rel=0.01)
         assert words[-1] == 'live'
     bare = [line.split(maxsplit=1)[1] for line in lines]
-    assert all(one != two for one, two in zip(bare, bare[1:], strict=False))
+    assert all(one != two for one, two in pairwise(bare))
 
 
 def test_quotes_as_json(shared: Cli) -> None:

@@ -18,8 +18,8 @@ CASES = {
     'no argument': (2, ('watch',), "Missing argument 'SYMBOL...'"),
     'no provider': (
         2, ('watch', 'btcusdt.simm'),
-        "no provider is called 'simm'. Did you mean 'sim'? The providers are "
-        'binance, sim.',
+        ("no provider is called 'simm'. Did you mean 'sim'? The providers are "
+         'binance, sim.'),
     ),
     'no provider for a chart': (
         2, ('chart', 'btcusdt.binanc', '--screenshot', 'x.png'),
@@ -30,8 +30,8 @@ CASES = {
     ),
     'symbol without provider': (
         2, ('bars', 'btcusdt'),
-        "'btcusdt' is not an instrument id: write SYMBOL.PROVIDER, for "
-        'example btcusdt.sim',
+        ("'btcusdt' is not an instrument id: write SYMBOL.PROVIDER, for "
+         'example btcusdt.sim'),
     ),
     'malformed symbol': (
         2, ('watch', 'btc usdt.sim'), "'btc usdt' is not a name of letters",
@@ -41,16 +41,16 @@ CASES = {
     ),
     'malformed registry': (
         2, ('services', '--registry', 'here'),
-        "'here' is not a registry address: write HOST:PORT, for example "
-        '127.0.0.1:6116',
+        ("'here' is not a registry address: write HOST:PORT, for example "
+         '127.0.0.1:6116'),
     ),
     'registry port': (
         2, ('services', '--registry', '127.0.0.1:70000'), 'write HOST:PORT',
     ),
     'registry elsewhere': (
         2, ('watch', 'btcusdt.sim', '--registry', '10.0.0.1:6116'),
-        "'10.0.0.1:6116' is not on this machine: the registry listens on "
-        'loopback only, write 127.0.0.1:PORT',
+        ("'10.0.0.1:6116' is not on this machine: the registry listens on "
+         'loopback only, write 127.0.0.1:PORT'),
     ),
     'log level': (
         2, ('services', '-l', 'inof'),
@@ -160,8 +160,7 @@ def test_settings_file(tmp_path: Path, text: str, words: list[str]) -> None:
 
 @pytest.mark.usefixtures('tree')
 @pytest.mark.parametrize(('item', 'words'), [
-    ('providers.sim.sed=7', "providers.sim.sed is not a setting. Did you mean "
-     "'seed'"),
+    ('providers.sim.sed=7', "sed is not a setting. Did you mean 'seed'"),
     ('feed.ring=many', "feed.ring = 'many'"),
     ('feed.ring.size=1', 'feed.ring'),
     ('seed', "'seed' is not KEY=VALUE"),
