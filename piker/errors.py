@@ -29,6 +29,7 @@ __all__ = [
     'PikerError',
     'PortInUse',
     'SegmentGone',
+    'StorageError',
     'VenueDown',
     'VenueError',
     'VenueRefused',
@@ -65,8 +66,9 @@ class NoSuchSymbol(BadInput):
     """The provider has no instrument of this name."""
 
 
+
 class NoSuchPeriod(BadInput):
-    """No live buffer is kept for this bar period."""
+    """Bars of this period are not to be had."""
 
 
 class NoDisplay(PikerError):
@@ -123,6 +125,10 @@ class BadMessage(DataError):
 
 class SegmentGone(DataError):
     """A shared-memory segment is gone: its owner ended or dropped it."""
+
+
+class StorageError(DataError):
+    """A table cannot be read or written, or what it is given is refused."""
 
 
 def did_you_mean(value: str, known: Iterable[str], limit: int = 3) -> str:

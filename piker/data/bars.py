@@ -39,7 +39,7 @@ BAR_FIELDS: tuple[str, ...] = BAR_DTYPE.names or ()
 _STORED = np.dtype([*BAR_DTYPE.descr, ('version', 'u4')])
 
 # header words
-_FIRST, _NEXT, _CHANGES, _MOVED_TO = range(4)
+_FIRST, _NEXT, _CHANGES, _MOVED_TO, _AMENDED = range(5)
 
 # A reader gives up on a row that stays odd this often: its writer died
 # inside the write.
@@ -113,6 +113,12 @@ class Bars:
         """Counts every change of any bar; equal counts mean equal bars."""
         self._follow()
         return self._words[_CHANGES]
+
+    @property
+    def amended(self) -> int:
+        """Counts changes of bars before the newest two."""
+        self._follow()
+        return self._words[_AMENDED]
 
     def __len__(self) -> int:
         self._follow()
@@ -250,6 +256,8 @@ class BarWriter(Bars):
         """Rewrite an existing bar in place."""
         if not self._words[_FIRST] <= index < self._words[_NEXT]:
             raise IndexError(f'no bar {index} to update')
+        if index < self._words[_NEXT] - 2:
+            self._words[_AMENDED] += 1
         self._write(index, (open_, high, low, close, volume, vwap, trades))
 
     def _write(self, index: int, values: tuple[float, ...]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import trio
 
+from ..clock import NS_PER_S
 from ..errors import (
     ActorDied,
     BadInput,
@@ -36,6 +37,7 @@ from ..service import (
 )
 from .bookfeed import BookFlume, hold_book
 from .flume import Flume
+from .resample import base_period
 
 __all__ = ['Feed', 'iter_ohlc_periods', 'open_feed']
 
@@ -199,8 +201,8 @@ class PeriodSteps:
     """An async iterator over indices, see `iter_ohlc_periods`."""
 
     def __init__(self, feed: Feed, symbol: str, period_s: int) -> None:
-        feed[symbol].bars[period_s]
-        self._period = str(period_s)
+        self._bars = feed[symbol].bars[period_s]
+        self._base_s = base_period(period_s)
         send, self._receive = trio.open_memory_channel[dict[str, int]](16)
         feed._nursery.start_soon(feed._relay_steps, symbol, send)
         self._newest = -1
@@ -219,7 +221,10 @@ class PeriodSteps:
     async def __anext__(self) -> int:
         while True:
             steps = await self._receive.receive()
-            index = steps.get(self._period, -1)
+            base = steps.get(str(self._base_s))
+            if base is None:
+                continue
+            index = self._bars.index_at(base * self._base_s * NS_PER_S)
             if index > self._newest:
                 self._newest = index
                 return index

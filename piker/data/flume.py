@@ -9,10 +9,11 @@ import numpy as np
 import trio
 
 from ..clock import NS_PER_S
-from ..errors import ActorDied, NoSuchPeriod, SegmentGone
+from ..errors import ActorDied, SegmentGone
 from ..instruments import Instrument
 from ..messages import FlumeInfo
 from .bars import Bars
+from .resample import ResampledBars, base_period
 from .ticks import FeedState, Kind, Quote, TickReader, Ticks
 from .wake import Sleeper, connect_sleeper
 
@@ -26,13 +27,15 @@ class Flume:
     """
     One instrument's live data, read-only.
 
-    ``bars`` maps periods in s (1 and 60) to `Bars`; entries are replaced when
-    the daemon is restarted, so take them from here each time.
+    ``bars`` maps periods in s to live buffers: 1 and 60 are `Bars` in shared
+    memory, any other that divides a day, or a week, is resampled from them
+    (`resample`).  Entries are replaced when the daemon is restarted, so take
+    them from here each time.
     """
 
     def __init__(self, info: FlumeInfo) -> None:
         self.instrument: Instrument = info.instrument
-        self.bars: dict[int, Bars] = _Periods()
+        self.bars = _Periods()
         self._bind(info)
         self.first_quote: Quote = self.quote()
 
@@ -42,7 +45,7 @@ class Flume:
         bars = {p: Bars.attach(name) for p, name in info.bars.items()}
         self._info = info
         self._reader = reader
-        self.bars.update(bars)
+        self.bars.bind(bars)
         self._lost = False
         self._rebound = trio.Event()
 
@@ -185,9 +188,16 @@ def _unseen(run: Ticks, last_trade: int, last_recv: int) -> Ticks:
     ))
 
 
-class _Periods(dict[int, Bars]):
-    def __missing__(self, period_s: int) -> Bars:
-        known = ', '.join(str(p) for p in sorted(self))
-        raise NoSuchPeriod(
-            f'no live bars of {period_s} s: there are {known} s'
-        )
+class _Periods(dict[int, Bars | ResampledBars]):
+    """Live buffers by period; others are resampled from them when named."""
+
+    def __missing__(self, period_s: int) -> Bars | ResampledBars:
+        base = self[base_period(period_s)]
+        assert isinstance(base, Bars)
+        self[period_s] = ResampledBars(base, period_s)
+        return self[period_s]
+
+    def bind(self, bars: dict[int, Bars]) -> None:
+        """The buffers of a (new) daemon; views of the old ones go."""
+        self.clear()
+        self.update(bars)
