@@ -34,9 +34,9 @@ from ..service import (
     tractor,
 )
 from .book import Book, BookReader, BookState
-from .wake import open_waker
+from .wake import Sleeper, connect_sleeper
 
-__all__ = ['BookFlume', 'hold_book', 'open_book']
+__all__ = ['BookFlume', 'BookStream', 'hold_book', 'open_book']
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,10 @@ class BookFlume:
 
         By default as many as were asked for when it was opened.
         """
-        book = self._reader.read(self.levels if levels is None else levels)
+        most = self.levels if levels is None else levels
+        return self._judged(self._reader.read(most))
+
+    def _judged(self, book: Book) -> Book:
         state = self._checked(book.state)
         if state == book.state:
             return book
@@ -95,32 +98,79 @@ class BookFlume:
         """What the book's writer counted, see `book.COUNTERS`."""
         return self._reader.counters
 
-    async def changes(self) -> AsyncGenerator[Book, None]:
-        """
-        The book now, and again whenever it has changed.
+    def changes(self) -> BookStream:
+        """The book now, and again whenever it has changed."""
+        return BookStream(self)
 
-        Sleeps while nothing does; what changed while the caller was busy
-        comes as one.  Goes on after a restart of the daemon.
-        """
+
+class BookStream:
+    """
+    An async iterator over the states of a book, as `Book`.
+
+    Sleeps while nothing changes; what changed while the caller was busy comes
+    as one.  When the daemon dies the last book comes once more, as stale, and
+    after its restart the new one.  May be left at any time; one task at a
+    time may wait in it.
+    """
+
+    def __init__(self, flume: BookFlume) -> None:
+        self._flume = flume
+        self._sleeper: Sleeper | None = None
+        self._follow()
+
+    def _follow(self) -> None:
+        """Go over to the memory that the flume is bound to now."""
+        self._rebound = self._flume._rebound
+        self._info = self._flume._info
+        self._reader = self._flume._reader
+        self._seen = -1
+        self._ended = False
+
+    def close(self) -> None:
+        """Give up the place among the sleepers."""
+        if self._sleeper:
+            self._sleeper.close()
+            self._sleeper = None
+
+    def __del__(self) -> None:
+        if getattr(self, '_sleeper', None):
+            self.close()
+
+    def __aiter__(self) -> BookStream:
+        return self
+
+    async def __anext__(self) -> Book:
+        await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            rebound, reader = self._rebound, self._reader
-            seen = -1
+            if self._ended:
+                await self._rebound.wait()
+                self._follow()
+            if self._reader.version != self._seen:
+                book = self._reader.read(self._flume.levels)
+                self._seen = book.version
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                return self._flume._judged(book)
             try:
-                async with open_waker(
-                    self._info.waker, self._info.book
-                ) as sleeper:
-                    while True:
-                        if reader.version != seen:
-                            book = self.read()
-                            seen = book.version
-                            yield book
-                            continue
-                        sleeper.arm()
-                        if reader.version == seen:
-                            await sleeper.sleep()
-                        sleeper.disarm()
+                await self._sleep()
             except (ActorDied, SegmentGone):
-                await rebound.wait()
+                self.close()
+                self._ended = True
+                if self._rebound is self._flume._rebound:
+                    book = self._reader.read(self._flume.levels)
+                    return dataclasses.replace(book, state=BookState.STALE)
+
+    async def _sleep(self) -> None:
+        """Until something is written; raises `ActorDied`."""
+        if self._sleeper is None:
+            self._sleeper = await connect_sleeper(
+                self._info.waker, self._info.book
+            )
+        self._sleeper.arm()
+        try:
+            if self._reader.version == self._seen:
+                await self._sleeper.sleep()
+        finally:
+            self._sleeper.disarm()
 
 
 class _Holder:
@@ -173,6 +223,9 @@ class _Holder:
 
     @asynccontextmanager
     async def _subscribed(self) -> AsyncGenerator[tuple[Any, BookInfo], None]:
+        # A provider's feeds may be spread over several workers.
+        names = await self._tree.feed_daemons([self._symbol])
+        self._daemon = names[self._symbol]
         daemon = await self._tree.find(self._daemon)
         pid = os.getpid()
         try:

@@ -1,0 +1,140 @@
+"""
+A reader of a book in shared memory never sees a mix of two states.
+"""
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_book import PlainBook, Venue
+
+from piker.data.book import BookReader, BookState, BookWriter
+from piker.data.depth import DepthSync
+from piker.errors import SegmentGone
+
+LEVELS = 6
+price = st.integers(1, 20).map(float)
+size = st.sampled_from([0.0, 1.0, 2.0, 3.0])
+levels = st.lists(st.tuples(price, size), max_size=5)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    name = 'pk-test-book'
+    yield name
+    Path('/dev/shm', name).unlink(missing_ok=True)
+
+
+@given(st.lists(st.lists(st.tuples(levels, levels), max_size=3), max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_both_copies_follow(
+    batches: list[list[tuple[list[tuple[float, float]], ...]]]
+) -> None:
+    """Only what changed is written, and still all of it is right."""
+    venue, sync, want = Venue(), DepthSync(), PlainBook()
+    sync.load(venue.snapshot())
+    writer = BookWriter('pk-test-copies', 'x.sim', LEVELS)
+    try:
+        reader = BookReader.attach('pk-test-copies')
+        for at, batch in enumerate(batches):
+            events = [venue.change(bids, asks, 1) for bids, asks in batch]
+            sync.put(events)
+            if at % 5 == 4:
+                sync.load(venue.snapshot(limit=8))
+            writer.write(sync, BookState.LIVE)
+            for bids, asks in batch:
+                want.apply(bids, asks)
+            book = reader.read()
+            sides = (
+                (book.bids, want.best_bids(), sync.bids),
+                (book.asks, want.best_asks(), sync.asks),
+            )
+            for have, full, side in sides:
+                known = min(LEVELS, len(side))
+                assert have.rows() == full[:LEVELS][:known]
+                assert side.cut or known == min(LEVELS, len(full))
+            assert book.update_id == venue.update_id
+            top = reader.read(2)
+            assert top.bids.rows() == book.bids.rows()[:2]
+    finally:
+        writer.unlink()
+
+
+WRITER = '''
+import sys, time
+from piker.data.book import BookState, BookWriter
+from piker.data.depth import DepthEvent, DepthSnapshot, DepthSync
+sync = DepthSync()
+sync.load(DepthSnapshot(0, 0, 0, [], []))
+writer = BookWriter(sys.argv[1], 'x.sim', 200)
+writer.write(sync, BookState.LIVE)
+print('up', flush=True)
+n, end = 0, time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    n += 1
+    # every level says which state it is of, and so does their number
+    count = 100 + n % 90
+    bids = [(1000.0 - at, n if at < count else 0.0) for at in range(190)]
+    asks = [(2000.0 + at, n if at < count else 0.0) for at in range(190)]
+    sync.put([DepthEvent(n, n, n, n, bids, asks)])
+    writer.write(sync, BookState.LIVE)
+print(n)
+'''
+
+
+def test_never_a_mix(name: str) -> None:
+    """Against a process that writes as fast as it can."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', WRITER, name, '2.0'],
+        stdout=subprocess.PIPE, text=True,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    reader = BookReader.attach(name)
+    seen, reads = set(), 0
+    while process.poll() is None:
+        book = reader.read()
+        reads += 1
+        n = book.update_id
+        if not n:
+            continue
+        seen.add(n)
+        for side in (book.bids, book.asks):
+            assert len(side.price) == 100 + n % 90
+            assert np.all(side.size == n)
+            assert np.all(np.abs(np.diff(side.price)) == 1)
+        assert (book.time, book.recv, book.version) == (n, n, n + 1)
+    written = int(process.stdout.read())
+    process.stdout.close()
+    assert written > 500
+    assert len(seen) > 100
+    assert reads >= len(seen)
+
+
+def test_writer_killed(name: str) -> None:
+    """The last whole book stays readable."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', WRITER, name, '60'],
+        stdout=subprocess.PIPE, text=True,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    reader = BookReader.attach(name)
+    while reader.read(0).update_id < 20:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    book = reader.read()
+    assert np.all(book.bids.size == book.update_id)
+    Path('/dev/shm', name).unlink()
+    assert reader.read().update_id == book.update_id
+    with pytest.raises(SegmentGone):
+        BookReader.attach(name)
