@@ -11,6 +11,7 @@ import trio
 from ..clock import format_ns
 from ..data import Flume, open_feed
 from ..data.bars import iter_rows
+from ..data.resample import base_period
 from ..service import Tree
 from .common import (
     CONTEXT,
@@ -36,8 +37,8 @@ _BACKFILL_TIMEOUT_S = 30.0
 @level_option
 @json_option
 @click.option(
-    '--period', type=click.Choice(['1', '60']), default='60',
-    show_default=True, help='Bar period in seconds.',
+    '--period', type=int, default=60, show_default=True, metavar='S',
+    help='Bar period in seconds: any that divides a day, or a week.',
 )
 @click.option(
     '--count', type=click.IntRange(min=1), default=20, show_default=True,
@@ -49,15 +50,16 @@ def bars(
     registry: str,
     loglevel: str,
     as_json: bool,
-    period: str,
+    period: int,
     count: int,
 ) -> None:
     """
     Print the newest bars of SYMBOL, the running one last.
     """
     check_symbols([symbol])
+    base_period(period)
     run(partial(
-        _print_bars, symbol, str(Tree.parse(registry)), as_json, int(period),
+        _print_bars, symbol, str(Tree.parse(registry)), as_json, period,
         count,
     ))
 
@@ -72,10 +74,12 @@ async def _print_bars(
         start=own_pikerd(registry, [], [symbol]),
     ) as feed:
         flume = feed[symbol]
-        buffer = flume.bars[period_s]
         with trio.move_on_after(_BACKFILL_TIMEOUT_S):
-            while len(buffer) < count and flume.backfilling:
-                await trio.sleep(0.05)
+            while len(flume.bars[period_s]) < count:
+                missing = count - len(flume.bars[period_s])
+                if not await flume.load_more(period_s, missing):
+                    break
+        buffer = flume.bars[period_s]
         rows = buffer.read(buffer.next - count)
         if as_json:
             for row in iter_rows(rows):

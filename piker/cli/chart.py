@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ..data import Feed, open_feed
+from ..data.resample import base_period
 from ..errors import BadInput
 from ..service import Tree
 from .common import (
@@ -31,8 +32,8 @@ __all__ = ['chart']
 @level_option
 @set_option
 @click.option(
-    '--period', type=click.Choice(['1', '60']), default='60',
-    show_default=True, help='Bar period in seconds.',
+    '--period', type=int, default=60, show_default=True, metavar='S',
+    help='Bar period in seconds: any that divides a day, or a week.',
 )
 @click.option(
     '--screenshot', metavar='FILE', type=click.Path(path_type=Path),
@@ -53,7 +54,7 @@ def chart(
     registry: str,
     loglevel: str,
     overrides: tuple[str, ...],
-    period: str,
+    period: int,
     screenshot: Path | None,
     after_s: float,
     size: str,
@@ -64,6 +65,7 @@ def chart(
     Press F1 in the window for its keys.
     """
     check_symbols([symbol])
+    base_period(period)
     parse_overrides(overrides)
     options = [f'--set={item}' for item in overrides]
     address = str(Tree.parse(registry))
@@ -84,7 +86,7 @@ def chart(
     run_chart(
         feed,
         symbol,
-        period_s=int(period),
+        period_s=period,
         screenshot=screenshot,
         after_s=after_s,
         size=_parse_size(size),

@@ -18,7 +18,9 @@ from .live import LiveFeed
 __all__ = [
     'BUS',
     'drop_feed',
+    'extend_feed',
     'feed_status',
+    'fetch_bars',
     'follow_steps',
     'list_instruments',
     'open_book',
@@ -137,6 +139,34 @@ async def feed_status() -> dict[str, Any]:
         'books': [pack(status) for status in bus.books.status()],
         'provider': bus.backend.status(),
     }
+
+
+async def extend_feed(
+    symbol: str, period_s: int, depth: int
+) -> dict[str, Any]:
+    """Load older bars of a feed until ``depth`` bars are there."""
+    try:
+        feed = await _bus().feed(symbol)
+        return {'bars': await feed.extend(period_s, depth)}
+    except PikerError as err:
+        return to_wire(err)
+
+
+async def fetch_bars(
+    symbol: str, period_s: int, start_ns: int, end_ns: int
+) -> dict[str, Any]:
+    """
+    The venue's own bars of a range, at most a page: the newest of them.
+    """
+    bus = _bus()
+    try:
+        instrument = await bus.instrument(symbol)
+        rows = await bus.backend.bars(
+            instrument, period_s, start_ns, end_ns, background=True
+        )
+    except PikerError as err:
+        return to_wire(err)
+    return {'bars': rows.tolist()}
 
 
 async def drop_feed(symbol: str) -> dict[str, Any]:

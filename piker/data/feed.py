@@ -141,7 +141,7 @@ class Feed(Mapping[str, Flume]):
     def _offer(self, symbol: str, info: FlumeInfo) -> None:
         flume = self._flumes.get(symbol)
         if flume is None:
-            self._flumes[symbol] = Flume(info)
+            self._flumes[symbol] = Flume(info, self._extend)
             return
         rebound = flume._rebound
         flume._bind(info)
@@ -156,6 +156,16 @@ class Feed(Mapping[str, Flume]):
         ``levels`` limits what is read, a side.  Raises as `open_feed`.
         """
         return hold_book(self._tree, symbol, levels=levels)
+
+    async def _extend(self, symbol: str, period_s: int, depth: int) -> None:
+        daemon = await self._daemon_of(symbol)
+        async with self._tree.portal(daemon) as portal:
+            answer = await portal.run(
+                remote(_ENDPOINTS, 'extend_feed'),
+                symbol=symbol, period_s=period_s, depth=depth,
+            )
+        if 'error' in answer:
+            raise from_wire(answer)
 
     async def drop(self, symbol: str) -> None:
         """Destroy the shared memory of a symbol; it is made anew if used."""

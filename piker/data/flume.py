@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import trio
@@ -23,6 +24,10 @@ __all__ = ['Flume', 'TickStream']
 _BEAT_LATE_NS = 3 * NS_PER_S
 
 
+# Asks the daemon for (symbol, base period in s, bars there shall be).
+Extend = Callable[[str, int, int], Awaitable[None]]
+
+
 class Flume:
     """
     One instrument's live data, read-only.
@@ -33,7 +38,8 @@ class Flume:
     them from here each time.
     """
 
-    def __init__(self, info: FlumeInfo) -> None:
+    def __init__(self, info: FlumeInfo, extend: Extend) -> None:
+        self._extend = extend
         self.instrument: Instrument = info.instrument
         self.bars = _Periods()
         self._bind(info)
@@ -81,6 +87,22 @@ class Flume:
     def backfilling(self) -> bool:
         """Whether older bars are still being loaded."""
         return self._reader.backfilling
+
+    async def load_more(self, period_s: int, count: int) -> int:
+        """
+        Have ``count`` more bars of a period loaded before the oldest one.
+
+        Any period that can be had; for resampled ones as many base bars are
+        loaded as that takes.  Returns how many bars more there are now; none
+        means that there is no older history.  Raises `VenueError`,
+        `ActorDied`.
+        """
+        bars, base_s = self.bars[period_s], base_period(period_s)
+        before = len(bars)
+        need = count * (period_s // base_s)
+        depth = len(self.bars[base_s]) + need
+        await self._extend(self.instrument.id, base_s, depth)
+        return len(self.bars[period_s]) - before
 
     def ticks(self, *, from_start: bool = False) -> TickStream:
         """

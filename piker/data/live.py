@@ -110,6 +110,8 @@ class LiveFeed:
         self._day = 0
         self._seam_ns = 0
         self._bid = self._ask = _NO_QUOTE
+        self._extending = {p: trio.Lock() for p in PERIODS_S}
+        self._loading = 0
         self._rate = 0.0
         self._rate_at = (clock.now_ns(), 0)
 
@@ -293,7 +295,7 @@ class LiveFeed:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(self._heal_forever)
                         nursery.start_soon(self._repair_forever)
-                        nursery.start_soon(self._backfill, start)
+                        nursery.start_soon(self._backfill)
                         nursery.start_soon(self._beat)
         finally:
             self._set_state(FeedState.CLOSED)
@@ -353,20 +355,32 @@ class LiveFeed:
             recv=recv,
         )
 
-    async def _backfill(self, start: History) -> None:
+    async def _backfill(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for period_s in self._builders:
+                nursery.start_soon(
+                    self.extend, period_s, self._history[period_s]
+                )
+
+    async def extend(self, period_s: int, depth: int) -> int:
+        """
+        Load older bars until there are ``depth``; returns how many there are.
+
+        Fewer mean that the venue has no more, or fails.  Requests for the
+        same buffer queue up.
+        """
+        writer = self._builders[period_s].writer
+        self._loading += 1
         self.ring.set_backfilling(True)
         try:
-            async with trio.open_nursery() as nursery:
-                for period_s, builder in self._builders.items():
-                    nursery.start_soon(
-                        backfill_bars,
-                        self._backend,
-                        self.instrument,
-                        builder.writer,
-                        self._history[period_s],
-                    )
+            async with self._extending[period_s]:
+                await backfill_bars(
+                    self._backend, self.instrument, writer, depth
+                )
         finally:
-            self.ring.set_backfilling(False)
+            self._loading -= 1
+            self.ring.set_backfilling(self._loading > 0)
+        return len(writer)
 
     async def _heal_forever(self) -> None:
         while True:
