@@ -14,7 +14,7 @@ never torn within a field, only possibly between fields of the newest row.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,10 @@ from ..clock import NS_PER_S
 from ..errors import DataError, SegmentGone
 from .shm import Segment
 
-__all__ = ['BAR_DTYPE', 'BAR_FIELDS', 'BarWriter', 'Bars']
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ['BAR_DTYPE', 'BAR_FIELDS', 'BarWriter', 'Bars', 'to_polars']
 
 BAR_DTYPE: np.dtype[Any] = np.dtype([
     ('time', 'i8'),  # ns UTC of the bar's open
@@ -177,6 +180,12 @@ class Bars:
                 f'bar {index} is not in {self.first}..{self.next - 1}'
             )
         return dict(zip(BAR_FIELDS, rows[0].tolist(), strict=True))
+
+    def to_polars(
+        self, start: int | None = None, stop: int | None = None
+    ) -> pl.DataFrame:
+        """`read` as a polars frame, see `to_polars`."""
+        return to_polars(self.read(start, stop))
 
     def index_at(self, time_ns: int) -> int:
         """Index of the bar whose period holds ``time_ns``."""
@@ -335,6 +344,19 @@ class BarWriter(Bars):
     def unlink(self) -> None:
         """Remove the buffer's name; readers keep what they have mapped."""
         self._segment.unlink()
+
+
+def to_polars(rows: npt.NDArray[Any]) -> pl.DataFrame:
+    """
+    `BAR_DTYPE` rows as a polars frame; ``time`` becomes a UTC datetime.
+    """
+    # Nobody pays for polars who does not ask for a frame.
+    import polars as pl
+
+    frame = pl.DataFrame({name: rows[name] for name in BAR_FIELDS})
+    return frame.with_columns(
+        pl.from_epoch('time', time_unit='ns').dt.replace_time_zone('UTC')
+    )
 
 
 def flat_fill(

@@ -10,7 +10,7 @@ import numpy as np
 import trio
 
 from ..clock import NS_PER_S
-from ..errors import ActorDied, SegmentGone
+from ..errors import ActorDied, BadInput, SegmentGone
 from ..instruments import Instrument
 from ..messages import FlumeInfo
 from .bars import Bars
@@ -18,7 +18,7 @@ from .resample import ResampledBars, base_period
 from .ticks import FeedState, Kind, Quote, TickReader, Ticks
 from .wake import Sleeper, connect_sleeper
 
-__all__ = ['Flume', 'TickStream']
+__all__ = ['Flume', 'QuoteStream', 'TickStream']
 
 # A writer that has not shown itself for this long is taken for dead.
 _BEAT_LATE_NS = 3 * NS_PER_S
@@ -87,6 +87,14 @@ class Flume:
     def backfilling(self) -> bool:
         """Whether older bars are still being loaded."""
         return self._reader.backfilling
+
+    def quotes(self, rate_hz: float = 10.0) -> QuoteStream:
+        """
+        The latest quote, at most ``rate_hz`` times a second, as it changes.
+
+        Raises `BadInput` for a rate that is not positive.
+        """
+        return QuoteStream(self, rate_hz)
 
     async def load_more(self, period_s: int, count: int) -> int:
         """
@@ -200,6 +208,46 @@ class TickStream:
                 self._rebound = self._flume._rebound
                 continue
             return
+
+
+class QuoteStream:
+    """
+    An async iterator over an instrument's latest quotes, conflated.
+
+    A reader that is slower than the market gets the newest state, never a
+    queue; ``conflated`` counts the ticks that came between the quotes it was
+    given.  May be left at any time.
+    """
+
+    def __init__(self, flume: Flume, rate_hz: float) -> None:
+        if not rate_hz > 0:
+            raise BadInput(f'{rate_hz} quotes a second: must be positive')
+        self._flume = flume
+        self._pause_s = 1 / rate_hz
+        self._last: Quote | None = None
+        self._due = trio.current_time()
+        self._written = flume._reader.written
+        self.conflated = 0
+
+    def __aiter__(self) -> QuoteStream:
+        return self
+
+    async def __anext__(self) -> Quote:
+        while True:
+            await trio.sleep_until(self._due)
+            self._due = trio.current_time() + self._pause_s
+            quote = self._flume.quote()
+            if quote != self._last:
+                self._last = quote
+                self._count()
+                return quote
+
+    def _count(self) -> None:
+        written = self._flume._reader.written
+        # A new ring counts from nought.
+        came = written - self._written if written >= self._written else 0
+        self._written = written
+        self.conflated += max(0, came - 1)
 
 
 def _unseen(run: Ticks, last_trade: int, last_recv: int) -> Ticks:

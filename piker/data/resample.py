@@ -17,15 +17,18 @@ Equal inputs give equal bars.
 """
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..clock import NS_PER_S
 from ..errors import BadInput, NoSuchPeriod
-from .bars import BAR_DTYPE, Bars
+from .bars import BAR_DTYPE, Bars, to_polars
 from .ticks import Kind, Ticks
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     'PERIODS_S',
@@ -254,6 +257,12 @@ class ResampledBars:
         low = 0 if start is None else max(0, start - first)
         high = len(self._rows) if stop is None else max(low, stop - first)
         return self._rows[low:high].copy()
+
+    def to_polars(
+        self, start: int | None = None, stop: int | None = None
+    ) -> pl.DataFrame:
+        """`read` as a polars frame, see `bars.to_polars`."""
+        return to_polars(self.read(start, stop))
 
     def row(self, index: int) -> dict[str, float]:
         """One bar by index; raises `IndexError` outside."""
