@@ -24,7 +24,8 @@ START = 10_000
 
 
 def say(**what):
-    print(json.dumps(what), flush=True)
+    sys.stdout.write(json.dumps(what) + '\n')
+    sys.stdout.flush()
 
 
 def until_told():

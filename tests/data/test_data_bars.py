@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ class BarsMachine(RuleBasedStateMachine):
         self.changes = 0
 
     def teardown(self):
-        names = [n for n in os.listdir('/dev/shm') if self.stem in n]
+        names = [p.name for p in Path('/dev/shm').glob(f'{self.stem}*')]
         self.writer.unlink()
         assert names == [self.writer.segment_name]
 
@@ -219,8 +220,7 @@ def test_a_segment_that_cannot_be_made_leaves_nothing(prefix):
 
 def test_a_segment_is_this_users_alone(prefix):
     segment = Segment.create(prefix, BAR_DTYPE, 10, {'a': 1})
-    path = f'/dev/shm/{prefix}'
-    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert Path('/dev/shm', prefix).stat().st_mode & 0o777 == 0o600
     there = Segment.attach(prefix)
     assert there.meta['a'] == 1
     assert there.dtype == BAR_DTYPE

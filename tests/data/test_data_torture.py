@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,9 @@ def test_bars_under_torture(prefix, run_side):
     assert bars.first <= min(seen['first'] for seen in results)
     assert bars.next >= max(seen['next'] for seen in results)
     assert bars.first < START < bars.next
-    try:
+    # the writer may have died inside a row, or between two
+    with suppress(DataError):
         rows = bars.read()
-    except DataError as err:
-        assert 'half written' in str(err)
-    else:
         assert len(rows) == bars.next - bars.first
         assert not wrong_bars(rows, bars.period_ns, bars.first)
 

@@ -1,7 +1,7 @@
 """Waking readers that sleep: none is missed, nothing is paid for nobody."""
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import pytest
 import trio
@@ -147,7 +147,7 @@ async def test_a_readers_death_frees_its_place(served, run_side):
     free = len(hub._free_slots)
     process = run_side('sleep_for_ever', hub.address, writer.segment.name)
     await trio.to_thread.run_sync(said, process)
-    fds = len(os.listdir('/proc/self/fd'))
+    fds = len(list(Path('/proc/self/fd').iterdir()))
     assert len(waker) == 1
     assert len(hub._free_slots) == free - 1
     process.kill()
@@ -157,7 +157,7 @@ async def test_a_readers_death_frees_its_place(served, run_side):
     waker.wake()
     assert len(hub._free_slots) == free
     # its socket and its eventfd are closed
-    assert len(os.listdir('/proc/self/fd')) == fds - 2
+    assert len(list(Path('/proc/self/fd').iterdir())) == fds - 2
 
 
 async def test_a_writers_death_ends_the_sleep(prefix, run_side):

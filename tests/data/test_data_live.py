@@ -1,0 +1,401 @@
+"""Feeds and the bus that runs them, against a venue that a test scripts."""
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from conftest import left
+from fake_venue import T0, FakeVenue, down, quote, trade
+from trio.testing import wait_all_tasks_blocked
+
+from piker.clock import NS_PER_S
+from piker.config import FeedSettings
+from piker.data.bars import Bars
+from piker.data.bus import open_bus
+from piker.data.ticks import FeedState, Kind, TickReader
+from piker.errors import NoSuchSymbol, VenueDown, VenueError
+
+NAME = 'btcusdt.fake'
+SETTINGS = {
+    **FeedSettings().model_dump(),
+    'ring': 1024, 'history_1s': 0, 'history_60s': 0, 'linger_s': 1e6,
+    'stale_after_s': 5.0,
+}
+
+
+@pytest.fixture
+def venue():
+    """With ten trades, one in each second of the minute before T0 + 60 s."""
+    venue = FakeVenue()
+    for k in range(10):
+        venue.tape.append(trade(k, T0 - 30 * NS_PER_S + k * 4 * NS_PER_S))
+    return venue
+
+
+@pytest.fixture
+def bus_of(prefix):
+    @asynccontextmanager
+    async def make(venue, **settings):
+        async with open_bus(
+            venue, venue.wall, prefix, {**SETTINGS, **settings}
+        ) as bus:
+            yield bus
+        assert not left(prefix)
+
+    return make
+
+
+def ids(feed):
+    run = feed.ring.reader(from_start=True).read()
+    return run.id[run.kind == Kind.TRADE].tolist() if run else []
+
+
+def after(k):
+    """A time when no test's history reaches."""
+    return T0 + 90 * NS_PER_S + k * NS_PER_S // 10
+
+
+async def settle():
+    await trio.sleep(3)
+    await wait_all_tasks_blocked()
+
+
+def counted(feed):
+    return {k: v for k, v in feed.ring.reader().counters.items() if v}
+
+
+async def test_history_and_live_meet_at_the_seam(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        # the seam is the last whole minute but one: T0
+        assert ids(feed) == [8, 9]
+        venue.trade(10, after(0), 103.0, 2.0)
+        assert ids(feed) == [8, 9, 10]
+        bars = {p: Bars.attach(n) for p, n in feed.info().bars.items()}
+        for period_s, buffer in bars.items():
+            rows = buffer.read()
+            assert rows['trades'].sum() == 11
+            assert rows['volume'].sum() == 12
+            want = {t[0] // (period_s * NS_PER_S) for t in venue.tape}
+            assert set(
+                (rows['time'][rows['trades'] > 0] // buffer.period_ns)
+                .tolist()
+            ) == want
+        quoted = feed.ring.reader().quote()
+        assert (quoted.last, quoted.bid, quoted.ask) == (103, 99, 101)
+        assert quoted.volume == 12
+        assert feed.ring.reader().state is FeedState.LIVE
+
+
+async def test_a_gap_is_filled_in_order(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.page = 2
+        for k in range(10, 16):
+            venue.trade(k, after(k), send=k in (10, 15))
+        venue.send(quote(1, 99.5, 100.5))
+        await settle()
+        assert ids(feed) == list(range(8, 16))
+        counts = counted(feed)
+        assert counts['gaps'] == 1
+        assert counts['trades'] == 8
+        assert 'missed' not in counts
+        # what was held back is not lost
+        assert feed.ring.reader().quote().bid == 99.5
+
+
+async def test_duplicates_are_dropped_and_counted(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        row = venue.trade(10, after(10))
+        venue.send([row, row])
+        assert ids(feed) == [8, 9, 10]
+        assert counted(feed)['duplicates'] == 2
+        rows = feed._builders[60].writer.read()
+        assert rows['trades'].sum() == 11
+
+
+async def test_a_hole_the_venue_cannot_fill_is_counted(
+    autojump_clock, bus_of, venue
+):
+    venue.hidden = {11, 12}
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        for k in range(10, 15):
+            venue.trade(k, after(k), send=k not in venue.hidden)
+        await trio.sleep(60)
+        assert ids(feed) == [8, 9, 10, 13, 14]
+        assert counted(feed)['missed'] == 2
+        venue.trade(15, after(15))
+        assert ids(feed)[-1] == 15
+        feed.link_alive()
+        assert feed.ring.reader().state is FeedState.LIVE
+
+
+async def test_a_reconnect_fills_what_passed_meanwhile(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.down()
+        assert feed.ring.reader().state is FeedState.RECONNECTING
+        for k in range(10, 13):
+            venue.trade(k, after(k), send=False)
+        await settle()
+        assert ids(feed) == [8, 9]
+        assert feed.ring.reader().state is FeedState.RECONNECTING
+        venue.up()
+        # no further trade is needed for it
+        await settle()
+        assert ids(feed) == list(range(8, 13))
+        assert feed.ring.reader().state is FeedState.LIVE
+        assert counted(feed)['reconnects'] == 1
+
+
+async def test_a_heal_during_an_outage_does_not_make_it_live(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.trade(10, after(10), send=False)
+        venue.trade(11, after(11))
+        venue.down()
+        await settle()
+        assert ids(feed)[-1] == 11
+        assert feed.ring.reader().state is FeedState.RECONNECTING
+
+
+@pytest.mark.parametrize('bad', [
+    {'price': math.nan}, {'price': math.inf}, {'price': -1.0},
+    {'price': 0.0}, {'price': 100.005}, {'size': math.nan}, {'size': -1.0},
+    {'size': 0.0}, {'t_ns': after(11) - 2 * NS_PER_S}, {'t_ns': 0},
+    {'t_ns': after(0) + 2 * 3600 * NS_PER_S}, {'count': 0}, {'count': -3},
+    {'count': 1 << 32},
+])
+async def test_an_unusable_trade_stops_nothing(
+    autojump_clock, bus_of, venue, bad
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.trade(10, after(11))
+        before = feed._builders[60].writer.next
+        venue.send([trade(11, **{'t_ns': after(11), **bad})])
+        venue.send([trade(12, after(12), 102.0)])
+        assert ids(feed) == [8, 9, 10, 12]
+        assert counted(feed)['refused'] == 1
+        assert feed.ring.reader().quote().last == 102
+        assert feed._builders[60].writer.next == before
+        assert feed._builders[60].writer.read()['trades'].sum() == 12
+
+
+@pytest.mark.parametrize('id_', [-1, 1 << 63, 1 << 70])
+async def test_an_id_that_is_none(
+    autojump_clock, bus_of, venue, id_
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.send([trade(id_, after(1)), *quote(id_, 1.0, 2.0)])
+        venue.trade(10, after(1))
+        assert ids(feed) == [8, 9, 10]
+        assert counted(feed)['refused'] == 3
+        assert feed.ring.reader().quote().bid == 99
+
+
+@pytest.mark.parametrize('price', [math.nan, math.inf, -1.0])
+async def test_an_unusable_quote_is_refused(
+    autojump_clock, bus_of, venue, price
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.send(quote(5, price, 100.5)[:1])
+        venue.send(quote(6, 99.5, 100.5)[:1])
+        quoted = feed.ring.reader().quote()
+        assert counted(feed)['refused'] == 1
+        # a bid alone leaves the ask that is known
+        assert (quoted.bid, quoted.ask, quoted.ask_size) == (99.5, 101, 2)
+        venue.send(quote(4, 90.0, 110.0))
+        assert feed.ring.reader().quote().bid == 99.5
+        assert counted(feed)['late'] == 2
+
+
+async def test_a_late_trade_from_before_the_seam_is_not_counted_twice(
+    autojump_clock, bus_of, venue
+):
+    venue.tape = venue.tape[:8]
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.tape.append(trade(8, T0 - NS_PER_S // 2))
+        before = feed._builders[60].writer.read()
+        volume = feed.ring.reader().quote().volume
+        venue.send([trade(8, T0 - NS_PER_S // 2)])
+        after_it = feed._builders[60].writer.read()
+        assert before.tolist() == after_it.tolist()
+        assert feed.ring.reader().quote().volume == volume
+        assert ids(feed) == [8]
+
+
+@pytest.mark.parametrize(('book', 'last'), [
+    ((99.0, 1.0, 101.0, 1.0), 100.0), ((99.0, 1.0, 0.0, 0.0), 99.0),
+    ((0.0, 0.0, 101.0, 1.0), 101.0),
+])
+async def test_what_never_traded_has_a_last_price(
+    autojump_clock, bus_of, venue, book, last
+):
+    venue.tape, venue.book = [], book
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        assert feed.ring.reader().quote().last == last
+        venue.trade(0, after(0), 50.0)
+        assert feed.ring.reader().quote().last == 50
+
+
+async def test_nothing_traded_and_nothing_quoted(
+    autojump_clock, bus_of, venue
+):
+    venue.tape, venue.book = [], (0.0, 0.0, 0.0, 0.0)
+    async with bus_of(venue) as bus:
+        with pytest.raises(VenueError, match='knows no price'):
+            await bus.feed(NAME)
+
+
+async def test_requests_at_once_make_one_feed(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        found = []
+
+        async def ask():
+            found.append(await bus.feed(NAME.upper()))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(ask)
+        assert len(found) == 10
+        assert len(set(map(id, found))) == 1
+        assert venue.subscribed == 1
+        assert len(bus.status()) == 1
+        assert bus.status()[0].symbol == NAME
+
+
+async def test_a_failure_is_told_to_each_and_then_forgotten(
+    autojump_clock, bus_of, venue
+):
+    venue.fail = down()
+    async with bus_of(venue) as bus:
+        said = []
+
+        async def ask():
+            with pytest.raises(VenueDown) as caught:
+                await bus.feed(NAME)
+            said.append(str(caught.value))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(ask)
+        assert said == ['the fake is out'] * 5
+        assert not bus.status()
+        venue.fail = None
+        assert ids(await bus.feed(NAME)) == [8, 9]
+
+
+async def test_an_unknown_symbol(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        with pytest.raises(NoSuchSymbol, match="'btcusdt'"):
+            await bus.feed('btcusd.fake')
+
+
+async def test_a_stream_that_never_comes_up(
+    autojump_clock, bus_of, venue
+):
+    venue.linked = False
+    async with bus_of(venue, linger_s=10.0) as bus:
+        with pytest.raises(VenueDown, match='no data within 20 s'):
+            await bus.feed(NAME)
+        assert len(bus.status()) == 1
+        venue.wall.advance_ns(31 * NS_PER_S)
+        await trio.sleep(2)
+        assert not bus.status()
+
+
+async def test_an_unused_feed_is_dropped_after_its_time(
+    autojump_clock, bus_of, venue, prefix
+):
+    async with bus_of(venue, linger_s=10.0) as bus:
+        feed = await bus.feed(NAME)
+        with bus.registered([feed], 'a client'):
+            assert bus.status()[0].subscribers == 1
+            venue.wall.advance_ns(60 * NS_PER_S)
+            await trio.sleep(2)
+            assert bus.status()
+        venue.wall.advance_ns(5 * NS_PER_S)
+        await trio.sleep(2)
+        assert bus.status()[0].subscribers == 0
+        venue.wall.advance_ns(6 * NS_PER_S)
+        await trio.sleep(2)
+        assert not bus.status()
+        assert left(prefix) == [bus.hub.flags_segment]
+
+
+async def test_dropping_a_feed_destroys_its_memory(
+    autojump_clock, bus_of, venue, prefix
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        reader = TickReader.attach(feed.info().ticks)
+        assert len(left(prefix)) == 4
+        assert bus.drop(NAME)
+        await wait_all_tasks_blocked()
+        assert reader.state is FeedState.CLOSED
+        assert left(prefix) == [bus.hub.flags_segment]
+        assert not bus.drop(NAME)
+        assert ids(await bus.feed(NAME)) == [8, 9]
+
+
+async def test_silence_makes_it_stale_and_a_sign_of_life_live(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        reader = feed.ring.reader()
+        for _ in range(4):
+            venue.wall.advance_ns(3 * NS_PER_S)
+            now = venue.wall.now_ns()
+            venue.send(quote(now, 99.0, 101.0, now))
+            await trio.sleep(1)
+            assert reader.state is FeedState.LIVE
+        assert 0 <= venue.wall.now_ns() - reader.beat_ns < NS_PER_S
+        venue.wall.advance_ns(6 * NS_PER_S)
+        await trio.sleep(1)
+        assert reader.state is FeedState.STALE
+        feed.link_alive()
+        assert reader.state is FeedState.LIVE
+
+
+async def test_older_bars_come_in_front(
+    autojump_clock, bus_of, venue
+):
+    venue.tape = [
+        trade(k, T0 - (3000 - k) * 60 * NS_PER_S, 100.0 + k % 7)
+        for k in range(3000)
+    ]
+    async with bus_of(venue, history_60s=2500) as bus:
+        feed = await bus.feed(NAME)
+        await settle()
+        bars = Bars.attach(feed.info().bars[60]).read()
+        assert len(bars) >= 2500
+        assert set(bars['time'][1:] - bars['time'][:-1]) == {60 * NS_PER_S}
+        real = bars[bars['trades'] > 0]
+        assert real['close'].tolist() == [
+            row[4] for row in venue.tape[-len(real):]
+        ]
+        assert not feed.ring.reader().backfilling
