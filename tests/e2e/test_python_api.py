@@ -3,6 +3,8 @@ What a script writes: quotes at a rate, frames, more history.
 """
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 import pytest
 import trio
@@ -33,7 +35,7 @@ async def quotes_at_a_rate(flume: Flume) -> None:
             if len(seen) == 4:
                 break
     assert trio.current_time() - began >= 0.6
-    assert all(a != b for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a != b for a, b in pairwise(seen))
     assert stream.conflated >= 0
     with pytest.raises(BadInput, match='positive'):
         flume.quotes(0)
