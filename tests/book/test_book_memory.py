@@ -15,14 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_book import PlainBook, Venue
 
-from piker.data.book import BookReader, BookState, BookWriter
-from piker.data.depth import DepthSync
+from piker.data.book import (
+    Book,
+    BookReader,
+    BookState,
+    BookWriter,
+    Levels,
+)
+from piker.data.depth import DepthSnapshot, DepthSync
 from piker.errors import SegmentGone
 
 LEVELS = 6
 price = st.integers(1, 20).map(float)
 size = st.sampled_from([0.0, 1.0, 2.0, 3.0])
-levels = st.lists(st.tuples(price, size), max_size=5)
+changes = st.lists(st.tuples(price, size), max_size=5)
 
 
 @pytest.fixture
@@ -32,7 +38,10 @@ def name(request: pytest.FixtureRequest) -> Iterator[str]:
     Path('/dev/shm', name).unlink(missing_ok=True)
 
 
-@given(st.lists(st.lists(st.tuples(levels, levels), max_size=3), max_size=12))
+batches = st.lists(st.tuples(changes, changes), max_size=3)
+
+
+@given(st.lists(batches, max_size=12))
 @settings(max_examples=150, deadline=None)
 def test_both_copies_follow(
     batches: list[list[tuple[list[tuple[float, float]], ...]]]
@@ -116,6 +125,38 @@ def test_never_a_mix(name: str) -> None:
     assert written > 500
     assert len(seen) > 100
     assert reads >= len(seen)
+
+
+def test_overtaken_reader_begins_again() -> None:
+    """Two writes while it copies spoil the copy; one does not."""
+    sync = DepthSync()
+    writer = BookWriter('pk-test-overtaken', 'x.sim', LEVELS)
+    try:
+
+        def write(n: int) -> None:
+            levels = [(float(p), float(n)) for p in range(1, 4)]
+            sync.load(DepthSnapshot(n, n, n, levels, []))
+            writer.write(sync, BookState.LIVE)
+
+        def read_while(writes: list[int]) -> Book:
+            reader = BookReader.attach('pk-test-overtaken')
+            side = reader._side
+
+            def disturbed(name: str, start: int, count: int) -> Levels:
+                while writes and name == 'ask':
+                    write(writes.pop(0))
+                return side(name, start, count)
+
+            reader._side = disturbed  # type: ignore[method-assign]
+            return reader.read()
+
+        for n in (1, 2, 3):
+            write(n)
+        assert read_while([4]).update_id == 3
+        assert read_while([5, 6]).update_id == 6
+        assert read_while([7, 8, 9]).update_id == 9
+    finally:
+        writer.unlink()
 
 
 def test_writer_killed(name: str) -> None:
