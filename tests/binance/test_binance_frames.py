@@ -1,6 +1,8 @@
 """Cutting frames out of what was read."""
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ def test_any_split_gives_the_same_messages(given_traffic, cuts):
     messages, control, data = given_traffic
     at = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     got, other, partial, rest = [], bytearray(), bytearray(), b''
-    for start, stop in zip(at, at[1:], strict=False):
+    for start, stop in pairwise(at):
         rest = split_frames(rest + data[start:stop], got, other, partial)
     assert got == messages
     assert bytes(other) == control

@@ -1,0 +1,258 @@
+"""Connections to a small venue on loopback: REST and streams."""
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+import trio
+from trio_websocket import ConnectionClosed, serve_websocket
+
+from piker.brokers.binance.decode import Router
+from piker.brokers.binance.link import Links
+from piker.brokers.binance.provider import Binance
+from piker.brokers.binance.rest import Rest
+from piker.clock import ManualClock, VenueClock
+from piker.errors import BadMessage, VenueDown, VenueRefused
+
+
+class Http:
+    """Answers each request with the next of ``answers``."""
+
+    def __init__(self):
+        self.answers = []
+        self.asked = []
+
+    async def serve(self, stream):
+        async with stream:
+            data = b''
+            while b'\r\n\r\n' not in data:
+                more = await stream.receive_some()
+                if not more:
+                    return
+                data += more
+            self.asked.append((trio.current_time(), data.split()[1].decode()))
+            status, headers, body = self.answers.pop(0)
+            head = ''.join(f'{k}: {v}\r\n' for k, v in headers.items())
+            await stream.send_all(
+                f'HTTP/1.1 {status} X\r\n{head}Connection: close\r\n'
+                f'Content-Length: {len(body)}\r\n\r\n'.encode() + body
+            )
+
+
+@pytest.fixture
+async def http(nursery):
+    server = Http()
+    listeners = await nursery.start(
+        partial(trio.serve_tcp, server.serve, 0, host='127.0.0.1')
+    )
+    server.url = 'http://{}:{}'.format(*listeners[0].socket.getsockname())
+    yield server
+    nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def rest(http):
+    session = Rest(http.url)
+    yield session
+    await session.aclose()
+
+
+async def test_answers_and_their_errors(http, rest):
+    http.answers = [
+        (200, {'X-MBX-USED-WEIGHT-1M': '1234'}, b'{"a":1}'),
+        (400, {}, b'{"code":-1121,"msg":"Invalid symbol."}'),
+        (500, {}, b'oops'),
+        (200, {}, b'<html>'),
+        (200, {}, b'[]'),
+    ]
+    with trio.fail_after(10):
+        assert await rest.get('/a', symbol='X', empty=None) == {'a': 1}
+        assert http.asked[0][1] == '/a?symbol=X'
+        assert rest.limiter.used >= 1234
+        with pytest.raises(VenueRefused, match='Invalid symbol'):
+            await rest.get('/a')
+        with pytest.raises(VenueDown, match='status 500: oops'):
+            await rest.get('/a')
+        with pytest.raises(BadMessage, match='not JSON'):
+            await rest.get('/a')
+        assert await rest.get('/a') == []
+
+
+@pytest.mark.parametrize('status', [429, 418])
+async def test_a_limit_pauses_every_request(http, rest, status):
+    http.answers = [
+        (status, {'Retry-After': '0.2'}, b''),
+        (200, {}, b'1'), (200, {}, b'2'),
+    ]
+    got = []
+
+    async def ask(path):
+        got.append(await rest.get(path))
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, '/a')
+            await until(lambda: rest.limiter.back_offs)
+            told = trio.current_time()
+            nursery.start_soon(ask, '/b')
+    assert sorted(got) == [1, 2]
+    assert len(http.asked) == 3
+    assert all(at - told > 0.15 for at, _ in http.asked[1:])
+
+
+async def test_a_long_pause_is_told_at_once(http, rest):
+    http.answers = [(429, {'Retry-After': '3000'}, b'')]
+    with trio.fail_after(5), pytest.raises(VenueDown, match='429'):
+        await rest.get('/a')
+
+
+async def test_nobody_there(rest, http):
+    gone = Rest('http://127.0.0.1:1')
+    with pytest.raises(VenueDown, match='cannot be reached'):
+        await gone.get('/a')
+    await gone.aclose()
+
+
+async def test_a_clock_that_cannot_be_read_ends_nothing(autojump_clock):
+    class Odd:
+        asked = 0
+
+        async def get(self, path):
+            self.asked += 1
+            if self.asked % 2:
+                raise BadMessage('not JSON')
+            raise VenueDown('down')
+
+    backend = object.__new__(Binance)
+    backend.name, backend._rest = 'binance', Odd()
+    with trio.move_on_after(6000):
+        await backend.keep_clock()
+    assert backend._rest.asked > 5
+
+
+class Streams:
+    """A venue's stream: answers requests, remembers them."""
+
+    def __init__(self):
+        self.requests = []
+        self.sockets = []
+
+    async def serve(self, request):
+        socket = await request.accept()
+        self.sockets.append(socket)
+        try:
+            while True:
+                message = json.loads(await socket.get_message())
+                self.requests.append((message['method'], message['params']))
+                await socket.send_message(
+                    json.dumps({'result': None, 'id': message['id']})
+                )
+        except ConnectionClosed:
+            pass
+
+
+class Told:
+    """A subscription that notes what it is told."""
+
+    def __init__(self):
+        self.got, self.news = [], []
+
+    def rows(self, rows):
+        self.got += rows
+
+    def refused(self, count):
+        self.news.append('refused')
+
+    def link_up(self):
+        self.news.append('up')
+
+    def link_down(self, reason):
+        self.news.append('down')
+
+    def link_alive(self):
+        pass
+
+
+async def until(condition):
+    with trio.fail_after(5):
+        while not condition():
+            await trio.sleep(0.005)
+
+
+@pytest.fixture
+async def streams(nursery):
+    server = Streams()
+    ws = await nursery.start(
+        partial(serve_websocket, server.serve, '127.0.0.1', 0, None)
+    )
+    server.links = Links(
+        f'ws://127.0.0.1:{ws.port}',
+        Router(VenueClock(ManualClock(1_700_000_000_000_000_000))), nursery,
+    )
+    yield server
+    nursery.cancel_scope.cancel()
+
+
+TRADE = json.dumps({'stream': 'a@trade', 'data': {
+    'E': 1, 't': 5, 'p': '1.5', 'q': '2', 'T': 3, 'm': True,
+}}, separators=(',', ':'))
+
+
+async def test_a_link_comes_back_with_all_its_streams(streams):
+    told, other = Told(), Told()
+    async with (
+        streams.links.subscribed(['a@trade', 'a@bookTicker'], told),
+        streams.links.subscribed(['b@trade'], other),
+    ):
+        await until(lambda: told.news == other.news == ['up'])
+        # both were asked for at once
+        assert streams.requests == [
+            ('SUBSCRIBE', ['a@bookTicker', 'a@trade', 'b@trade'])
+        ]
+        await streams.sockets[0].send_message(TRADE)
+        await until(lambda: told.got)
+        assert told.got[0][6] == 5
+        assert not other.got
+        await streams.sockets[0].aclose()
+        await until(lambda: told.news == other.news == ['up', 'down', 'up'])
+        assert len(streams.requests) == 2
+        await streams.sockets[1].send_message(TRADE)
+        await until(lambda: len(told.got) == 2)
+        assert streams.links.status()[0]['connects'] == 2
+
+
+async def test_streams_come_and_go_on_one_connection(streams):
+    told, other = Told(), Told()
+    async with streams.links.subscribed(['a@trade'], told):
+        await until(lambda: told.news)
+        async with streams.links.subscribed(['b@trade'], other):
+            await until(lambda: other.news)
+        await until(lambda: len(streams.requests) == 3)
+    assert streams.requests == [
+        ('SUBSCRIBE', ['a@trade']), ('SUBSCRIBE', ['b@trade']),
+        ('UNSUBSCRIBE', ['b@trade']),
+    ]
+    assert len(streams.sockets) == 1
+    assert told.news == ['up']
+
+
+async def test_a_stream_asked_for_again_at_once_comes_up(streams):
+    first, second = Told(), Told()
+    async with streams.links.subscribed(['a@trade'], first):
+        await until(lambda: first.news)
+    async with streams.links.subscribed(['a@trade'], second):
+        await until(lambda: second.news == ['up'])
+        await streams.sockets[0].send_message(TRADE)
+        await until(lambda: second.got)
+    assert not first.got
+
+
+async def test_a_refused_handshake_says_so_at_once(http, nursery, caplog):
+    http.answers = [(403, {}, b'\x81\x81 go away')] * 50
+    links = Links(
+        http.url.replace('http', 'ws'),
+        Router(VenueClock(ManualClock(0))), nursery,
+    )
+    async with links.subscribed(['a@trade'], Told()):
+        await until(lambda: '403' in caplog.text)
