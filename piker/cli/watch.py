@@ -61,8 +61,8 @@ def watch(
     Follow live quotes, a line for each change.
 
     A line has the time it was received (UTC), the symbol, the last price,
-    bid and ask with their sizes, and the volume since midnight UTC.  With
-    --ticks, every trade and every change of bid and ask, in order.
+    bid and ask with their sizes, and the state of the feed.  With --ticks,
+    every trade and every update of bid and ask, in order.
     Settings given by --set are for the daemon started here, if one is.
     """
     check_symbols(symbols)
@@ -141,13 +141,12 @@ async def _follow_quotes(
 
 def _quote_line(i: Instrument, quote: Quote, state: FeedState) -> str:
     return (
-        f'{format_ns(quote.recv)[11:]}  {i.id:<14} '
-        f'{i.format_price(quote.last):>11}  '
-        f'{i.format_size(quote.bid_size):>10} '
-        f'{i.format_price(quote.bid):>11} × '
-        f'{i.format_price(quote.ask):<11} '
-        f'{i.format_size(quote.ask_size):<10} '
-        f'vol {i.format_size(quote.volume):>12}  {state.label}'
+        f'{format_ns(quote.recv)[11:]}  {i.id:<12} '
+        f'{i.format_price(quote.last):>10}  '
+        f'{i.format_size(quote.bid_size):>9} '
+        f'{i.format_price(quote.bid):>10} × '
+        f'{i.format_price(quote.ask):<10} '
+        f'{i.format_size(quote.ask_size):<9} {state.label}'
     )
 
 
@@ -173,7 +172,7 @@ def _print_ticks(i: Instrument, run_: Ticks, printer: _Printer) -> None:
         }
         printer.line(
             data,
-            f'{format_ns(row["time"])[11:]}  {i.id:<14} {kind:<5} '
+            f'{format_ns(row["time"])[11:]}  {i.id:<12} {kind:<5} '
             f'{side[row["side"]]:<4} {i.format_price(row["price"]):>11} '
             f'{i.format_size(row["size"]):>12}',
         )

@@ -37,6 +37,7 @@ def test_quotes(shared: Cli) -> None:
     for line in lines:
         words = line.split()
         assert words[1] in {'btcusdt.sim', 'ethusdt.sim'}
+        assert len(line) < 100
         last, _, bid, _, ask = words[2:7]
         assert float(bid) < float(ask)
         assert float(last) == pytest.approx(float(bid), rel=0.01)
@@ -95,6 +96,33 @@ def test_bars(shared: Cli) -> None:
     assert len(seconds) == 1500
     times = [bar['time'] for bar in seconds]
     assert times == list(range(times[0], times[-1] + 1, 10**9))
+    hours = shared.objects(
+        'piker', 'bars', 'btcusdt.sim', '--period', '3600', '--count', '60',
+        '--json',
+    )
+    assert len(hours) == 60
+    assert {bar['time'] % (3600 * 10**9) for bar in hours} == {0}
+
+
+def test_book(shared: Cli) -> None:
+    """A ladder, highest price first; the best of both sides in the middle."""
+    head, names, *rows = shared.lines(
+        'piker', 'book', 'btcusdt.sim', '--levels', '4'
+    )
+    assert head.startswith('btcusdt.sim ')
+    assert ' live ' in head
+    assert names.split() == ['price', 'size', 'sum']
+    assert len(rows) == 9
+    prices = [float(row.split()[0]) for row in rows if row.split()[1:]]
+    assert prices == sorted(prices, reverse=True)
+    books = shared.objects(
+        'piker', 'book', 'btcusdt.sim', '--levels', '2', '--json', '--count',
+        '3', '--rate', '30',
+    )
+    assert len(books) == 3
+    for book in books:
+        assert len(book['bids']) == len(book['asks']) == 2
+        assert book['bids'][0][0] < book['asks'][0][0]
 
 
 def test_unknown_symbol(shared: Cli) -> None:
@@ -124,7 +152,7 @@ def test_services(shared: Cli) -> None:
     assert lines[0] == f'tree at {shared.tree}'
     daemons = [line.split()[0] for line in lines[2:5]]
     assert daemons == ['pikerd', '├', '└']
-    (feed,) = [line for line in lines if line.startswith('btcusdt.sim')]
+    feed = next(line for line in lines if line.startswith('btcusdt.sim'))
     assert feed.split()[1:3] == ['live', '0']
     assert any(line.startswith('services ') for line in lines)
     (answer,) = shared.objects('piker', 'services', '--json')

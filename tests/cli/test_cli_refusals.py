@@ -57,12 +57,12 @@ CASES = {
         "'inof' is not a log level. Did you mean 'info'? The levels are",
     ),
     'period of bars': (
-        2, ('bars', 'btcusdt.sim', '--period', '5'),
-        "'5' is not one of '1', '60'",
+        2, ('bars', 'btcusdt.sim', '--period', '7'),
+        'bars of 7 s are not to be had: the period must divide a day',
     ),
     'period of a chart': (
-        2, ('chart', 'btcusdt.sim', '--period', '5'),
-        "'5' is not one of '1', '60'",
+        2, ('chart', 'btcusdt.sim', '--period', '-60'),
+        'the period must divide a day, or be a week (604800 s)',
     ),
     'count': (2, ('bars', 'btcusdt.sim', '--count', '0'), '--count'),
     'size': (
