@@ -1,8 +1,8 @@
 """
 One instrument's live data in ``brokerd``: the only writer of its memory.
 
-`LiveFeed` takes ticks from a provider, checks them, writes the ring, the
-latest quote and the bars, and wakes sleeping readers.  Trades carry
+`LiveFeed` takes ticks from a provider, has them checked and written
+(`intake`), and wakes sleeping readers.  Trades carry
 consecutive ids; wherever one is missing (at the start, after a reconnect, in
 the middle of the stream) the ticks that follow are held back, the missing
 trades are fetched from the venue, and both are joined in the tape's order.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import ExitStack, suppress
-from itertools import pairwise
 
 import trio
 
@@ -23,8 +22,9 @@ from ..messages import FeedStatus, FlumeInfo
 from .backend import Backend
 from .backfill import History, backfill_bars, load_start
 from .bars import BarWriter
+from .intake import Intake, first_trade, in_order, is_trade
 from .sampling import BarBuilder, Sampler
-from .ticks import FeedState, Kind, TickRow, TickWriter
+from .ticks import FeedState, TickRow, TickWriter
 from .wake import WakerHub
 
 __all__ = ['LiveFeed']
@@ -32,17 +32,8 @@ __all__ = ['LiveFeed']
 log = logging.getLogger(__name__)
 
 PERIODS_S = (1, 60)
-_TRADE, _BID, _ASK = int(Kind.TRADE), int(Kind.BID), int(Kind.ASK)
-# What the ring's fields can hold.
-_MOST_ID, _MOST_COUNT = 1 << 63, 1 << 32
-# A trade older than its predecessor by more than this is refused.
-_BACKWARDS_NS = NS_PER_S
-# A trade further ahead of the venue's clock than this is refused: a bar for
-# each second up to it would be made otherwise.
-_AHEAD_NS = 3600 * NS_PER_S
 # Held-back ticks are bounded; beyond this the hole is left and counted.
 _MOST_HELD = 500_000
-_NO_QUOTE: TickRow = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
 # How long a venue without any history may take to send its first tick.
 _FIRST_PRICE_S = 15.0
 _HEAL_FOR_S = 30.0
@@ -87,8 +78,10 @@ class LiveFeed:
         )
         self._reader = self.ring.reader()
         self._waker = hub.ring(self.ring.segment.name)
-        self._builders: dict[int, BarBuilder] = {}
-        self._inverse_tick = 1 / float(instrument.tick_size)
+        self._intake = Intake(
+            instrument, self.ring, backend.clock, self._note_hole
+        )
+        self._builders = self._intake.builders
         self.ready = trio.Event()
         self.closed = trio.Event()
         # Why it ended, where it did not just end; set by whoever runs it.
@@ -103,13 +96,6 @@ class LiveFeed:
         self._holes_in, self._holes_out = trio.open_memory_channel[
             tuple[int, int]
         ](1000)
-        self._next_id: int | None = None
-        self._last_ns = 0
-        self._last_update = 0
-        self._volume = 0.0
-        self._day = 0
-        self._seam_ns = 0
-        self._bid = self._ask = _NO_QUOTE
         self._extending = {p: trio.Lock() for p in PERIODS_S}
         self._loading = 0
         self._rate = 0.0
@@ -133,7 +119,7 @@ class LiveFeed:
     def link_up(self) -> None:
         """The stream runs (again): whatever was missed is fetched first."""
         self._linked = True
-        self._last_update = 0
+        self._intake.new_link()
         if self._held is None:
             self._held = []
         self.ring.heard(self._clock.now_ns())
@@ -150,131 +136,13 @@ class LiveFeed:
         if self._reader.state == FeedState.STALE and self._held is None:
             self._set_state(FeedState.LIVE)
 
-    # taking ticks
-
     def _take(self, rows: list[TickRow], *, final: bool = False) -> None:
-        """
-        Write ``rows``, up to the first trade that does not follow on.
-
-        With ``final`` they are the venue's last word: what is missing in
-        them stays missing and is counted.
-        """
-        out: list[TickRow] = []
-        trade = quote = None
-        for at, row in enumerate(rows):
-            if row[2] == _TRADE:
-                expected = self._next_id
-                id_ = row[6]
-                if not 0 <= id_ < _MOST_ID:
-                    # nothing can be told from it, not even a hole
-                    self.ring.count('refused')
-                    continue
-                if expected is not None and id_ != expected:
-                    if id_ < expected and row[0] <= self._last_ns:
-                        self.ring.count('duplicates')
-                        continue
-                    if id_ < expected:
-                        # Newer and yet numbered lower: the venue began anew.
-                        self.ring.count('resets')
-                        log.warning(
-                            '%s: trade ids went back from %d to %d',
-                            self.instrument.id, expected - 1, id_,
-                        )
-                        expected = id_
-                if expected is not None and id_ != expected:
-                    if not final:
-                        self.ring.count('gaps')
-                        self._held = rows[at:]
-                        self._heal.set()
-                        break
-                    self._hole(id_ - expected, id_, rows[at:])
-                self._next_id = id_ + 1
-                if not self._trade(row):
-                    self.ring.count('refused')
-                    continue
-                trade = row
-            else:
-                if not self._is_quote(row):
-                    self.ring.count('refused')
-                    continue
-                if row[6] < self._last_update:
-                    self.ring.count('late')
-                    continue
-                self._last_update = row[6]
-                quote = row
-                if row[2] == _BID:
-                    self._bid = row
-                else:
-                    self._ask = row
-            out.append(row)
-        if out:
-            self._write(out, trade, quote)
-
-    def _write(
-        self, out: list[TickRow], trade: TickRow | None, quote: TickRow | None
-    ) -> None:
-        self.ring.write(out)
-        values: dict[str, float] = {'recv': out[-1][1]}
-        if trade:
-            values |= {
-                'last': trade[4],
-                'last_size': trade[5],
-                'time': trade[0],
-                'volume': self._volume,
-            }
-        if quote:
-            values |= {
-                'bid': self._bid[4],
-                'bid_size': self._bid[5],
-                'ask': self._ask[4],
-                'ask_size': self._ask[5],
-                'quote_time': quote[0],
-            }
-        self.ring.set_quote(**values)
+        """Write ticks; from the first missing trade on, hold them back."""
+        left = self._intake.take(rows, final=final)
+        if left:
+            self._held = left
+            self._heal.set()
         self._waker.wake()
-
-    def _trade(self, row: TickRow) -> bool:
-        """Put a trade into the bars; whether it could be used at all."""
-        time, _, _, _, price, size, _, count = row
-        ticks = price * self._inverse_tick
-        usable = (
-            price > 0
-            and size > 0
-            and 0 < count < _MOST_COUNT
-            and math.isfinite(ticks)
-            and math.isfinite(size)
-            and abs(ticks - round(ticks)) < 1e-4
-            and time > self._last_ns - _BACKWARDS_NS
-            and time < self._backend.clock.now_ns() + _AHEAD_NS
-        )
-        if not usable:
-            log.debug('%s: refused the trade %s', self.instrument.id, row)
-            return False
-        self._last_ns = max(time, self._last_ns)
-        day = time // (86400 * NS_PER_S)
-        if day > self._day:
-            self._day, self._volume = day, 0.0
-        if time >= self._seam_ns:
-            # What is older is in the bars that the venue gave us.
-            for builder in self._builders.values():
-                builder.put(time, price, size, count)
-            if day == self._day:
-                self._volume += size
-        self.ring.count('trades', count)
-        return True
-
-    def _is_quote(self, row: TickRow) -> bool:
-        price, size = row[4], row[5]
-        usable = (
-            math.isfinite(price)
-            and math.isfinite(size)
-            and price >= 0
-            and size >= 0
-            and 0 <= row[6] < _MOST_ID
-        )
-        if usable:
-            self.ring.count('quotes')
-        return usable
 
     # the life of a feed
 
@@ -336,24 +204,7 @@ class LiveFeed:
             builder.advance(start.seam_ns)
             self._builders[period_s] = builder
             stack.enter_context(self._sampler.registered(builder))
-        self._volume = start.day_volume
-        self._day = start.read_ns // (86400 * NS_PER_S)
-        self._seam_ns = self._last_ns = start.seam_ns
-        recv = self._clock.now_ns()
-        bid, bid_size, ask, ask_size = start.top
-        self._bid = (start.read_ns, recv, _BID, 0, bid, bid_size, 0, 0)
-        self._ask = (start.read_ns, recv, _ASK, 0, ask, ask_size, 0, 0)
-        self.ring.set_quote(
-            last=start.last,
-            time=start.last_ns,
-            bid=bid,
-            bid_size=bid_size,
-            ask=ask,
-            ask_size=ask_size,
-            volume=start.day_volume,
-            quote_time=start.read_ns,
-            recv=recv,
-        )
+        self._intake.begin(start, self._clock.now_ns())
 
     async def _backfill(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -414,63 +265,57 @@ class LiveFeed:
                 '%s: no missing trades within %.0f s: going on without',
                 self.instrument.id, _HEAL_FOR_S,
             )
-        held, self._held = _in_order(self._held or []), None
-        expected = self._next_id
+        held, self._held = in_order(self._held or []), None
+        intake = self._intake
+        expected = intake.next_id
         if expected is not None:
             # What was fetched may reach into what was held: no duplicates.
             held = [
                 row for row in held
-                if row[2] != _TRADE
+                if not is_trade(row)
                 or row[6] >= expected
-                or row[0] > self._last_ns
+                or row[0] > intake.last_ns
             ]
-            first = _first_trade(held)
-            if first is not None and first > expected:
-                self._hole(first - expected, first, held)
-                self._next_id = first
+            first = first_trade(held)
+            if first and first[6] > expected:
+                intake.hole(first[6] - expected, first)
+                intake.next_id = first[6]
         if self._linked:
             self._set_state(FeedState.LIVE)
         self._take(held)
 
     def _is_whole(self) -> bool:
         """Whether nothing is missing before or within the held-back ticks."""
-        if self._next_id is None or self._reader.state != FeedState.LIVE:
+        expected = self._intake.next_id
+        if expected is None or self._reader.state != FeedState.LIVE:
             return False
-        ids = {row[6] for row in self._held or () if row[2] == _TRADE}
-        return bool(ids) and ids.issuperset(
-            range(self._next_id, max(ids) + 1)
-        )
+        ids = {row[6] for row in self._held or () if is_trade(row)}
+        return bool(ids) and ids.issuperset(range(expected, max(ids) + 1))
 
     async def _fetch_missing(self) -> None:
+        intake = self._intake
         while True:
-            after = None if self._next_id is None else self._next_id - 1
+            expected = intake.next_id
             page = await self._backend.trades_since(
                 self.instrument,
-                after_id=after,
-                time_ns=self._seam_ns if after is None else None,
+                after_id=None if expected is None else expected - 1,
+                time_ns=intake.seam_ns if expected is None else None,
             )
-            first = _first_trade(self._held or [])
-            if after is None and page:
-                self._next_id = page[0][6]
+            if expected is None and page:
+                intake.next_id = page[0][6]
+            held = first_trade(self._held or [])
             fresh = [
                 row for row in page
-                if row[6] >= (self._next_id or 0)
-                and (first is None or row[6] < first)
+                if row[6] >= (intake.next_id or 0)
+                and (held is None or row[6] < held[6])
             ]
             if not fresh:
                 return
             self._take(fresh, final=True)
             self.ring.count('filled', len(fresh))
 
-    def _hole(self, missing: int, before: int, rows: list[TickRow]) -> None:
-        """Mark trades that the venue does not give; see to the bars."""
-        log.warning(
-            '%s: %d trades are missing before id %d and the venue does not '
-            'give them', self.instrument.id, missing, before,
-        )
-        self.ring.count('missed', missing)
-        end_ns = next(row[0] for row in rows if row[2] == _TRADE)
-        start_ns = self._last_ns or end_ns
+    def _note_hole(self, missing: int, start_ns: int, end_ns: int) -> None:
+        """See to the bars around trades that are gone."""
         with suppress(trio.WouldBlock):
             self._holes_in.send_nowait((start_ns, end_ns))
 
@@ -558,22 +403,3 @@ class LiveFeed:
             reader.backfilling,
             counters,
         )
-
-
-def _first_trade(rows: list[TickRow]) -> int | None:
-    """The id of the first trade among ``rows``."""
-    for row in rows:
-        if row[2] == _TRADE:
-            return row[6]
-    return None
-
-
-def _in_order(rows: list[TickRow]) -> list[TickRow]:
-    """``rows`` with the trades sorted by id, in the places trades had."""
-    ids = [row[6] for row in rows if row[2] == _TRADE]
-    if all(a < b for a, b in pairwise(ids)):
-        return rows
-    trades = iter(
-        sorted((r for r in rows if r[2] == _TRADE), key=lambda row: row[6])
-    )
-    return [next(trades) if row[2] == _TRADE else row for row in rows]

@@ -1,0 +1,265 @@
+"""
+Taking ticks in: what every tick goes through on its way into memory.
+
+Pure but for the memory it writes: checks, order, bars, the ring, the latest
+quote.  This is the hot path's inner loop, so the checks stand in line and
+counters are written once a batch.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from itertools import pairwise
+
+from ..clock import NS_PER_S, Clock
+from ..instruments import Instrument
+from .backfill import History
+from .sampling import BarBuilder
+from .ticks import Kind, TickRow, TickWriter
+
+__all__ = ['Intake', 'first_trade', 'in_order', 'is_trade']
+
+log = logging.getLogger(__name__)
+
+_TRADE, _BID, _ASK = int(Kind.TRADE), int(Kind.BID), int(Kind.ASK)
+_INF = float('inf')
+_DAY_NS = 86400 * NS_PER_S
+# What the ring's fields can hold.
+_MOST_ID, _MOST_COUNT = 1 << 63, 1 << 32
+# A trade older than its predecessor by more than this is refused.
+_BACKWARDS_NS = NS_PER_S
+# A trade further ahead of the venue's clock than this is refused: a bar for
+# each second up to it would be made otherwise.
+_AHEAD_NS = 3600 * NS_PER_S
+_NO_QUOTE: TickRow = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
+
+# Told of trades that are gone for good: how many, from when to when in ns.
+OnHole = Callable[[int, int, int], None]
+
+
+class Intake:
+    """
+    One instrument's way into memory.
+
+    ``next_id`` is the id that the next trade must have, ``None`` before the
+    first; ``last_ns`` the newest trade's time.  ``builders`` get every trade
+    from ``seam_ns`` on: what is older is in the bars that the venue gave.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        ring: TickWriter,
+        venue_clock: Clock,
+        on_hole: OnHole,
+    ) -> None:
+        self.instrument = instrument
+        self.ring = ring
+        self.builders: dict[int, BarBuilder] = {}
+        self.next_id: int | None = None
+        self.last_ns = 0
+        self.seam_ns = 0
+        self._clock = venue_clock
+        self._on_hole = on_hole
+        self._inverse_tick = 1 / float(instrument.tick_size)
+        self._bid = self._ask = _NO_QUOTE
+        self._last_update = 0
+        self._volume = 0.0
+        self._day = 0
+
+    def begin(self, start: History, recv_ns: int) -> None:
+        """Where bars are built from, and the first quote."""
+        self.seam_ns = self.last_ns = start.seam_ns
+        self._day = start.read_ns // _DAY_NS
+        self._volume = start.day_volume
+        at, (bid, bid_size, ask, ask_size) = start.read_ns, start.top
+        self._bid = (at, recv_ns, _BID, 0, bid, bid_size, 0, 0)
+        self._ask = (at, recv_ns, _ASK, 0, ask, ask_size, 0, 0)
+        self.ring.set_quote(
+            last=start.last,
+            time=start.last_ns,
+            bid=bid,
+            bid_size=bid_size,
+            ask=ask,
+            ask_size=ask_size,
+            volume=start.day_volume,
+            quote_time=start.read_ns,
+            recv=recv_ns,
+        )
+
+    def new_link(self) -> None:
+        """The connection is another: its updates may count anew."""
+        self._last_update = 0
+
+    def take(
+        self, rows: list[TickRow], *, final: bool = False
+    ) -> list[TickRow]:
+        """
+        Write ``rows`` up to the first trade that does not follow on.
+
+        Returns what was not written: that trade and all after it.  With
+        ``final`` the rows are the venue's last word: holes in them stay, and
+        everything is written.  The caller wakes readers.
+        """
+        out: list[TickRow] = []
+        left: list[TickRow] = []
+        trade = quote = None
+        refused = late = quotes = fills = 0
+        for at, row in enumerate(rows):
+            if row[2] == _TRADE:
+                if row[6] != self.next_id:
+                    what = self._place(row)
+                    if what < 0:
+                        refused += what == _REFUSE
+                        continue
+                    if what:
+                        if not final:
+                            self.ring.count('gaps')
+                            left = rows[at:]
+                            break
+                        self.hole(what, row)
+                self.next_id = row[6] + 1
+                if not self._trade(row):
+                    refused += 1
+                    continue
+                trade = row
+                fills += row[7]
+            else:
+                _, _, kind, _, price, size, update, _ = row
+                # NaN fails every comparison
+                if not (
+                    0 <= price < _INF
+                    and 0 <= size < _INF
+                    and 0 <= update < _MOST_ID
+                ):
+                    refused += 1
+                    continue
+                if update < self._last_update:
+                    late += 1
+                    continue
+                self._last_update = update
+                quote = row
+                quotes += 1
+                if kind == _BID:
+                    self._bid = row
+                else:
+                    self._ask = row
+            out.append(row)
+        count = self.ring.count
+        if fills:
+            count('trades', fills)
+        if quotes:
+            count('quotes', quotes)
+        if refused:
+            count('refused', refused)
+        if late:
+            count('late', late)
+        if out:
+            self._write(out, trade, quote)
+        return left
+
+    def _place(self, row: TickRow) -> int:
+        """
+        What to do with a trade that is not the next one.
+
+        How many are missing before it (0: none), or `_REFUSE` or `_DROP`.
+        """
+        id_, expected = row[6], self.next_id
+        if not 0 <= id_ < _MOST_ID:
+            # nothing can be told from it, not even a hole
+            return _REFUSE
+        if expected is None:
+            return 0
+        if id_ > expected:
+            return id_ - expected
+        if row[0] <= self.last_ns:
+            self.ring.count('duplicates')
+            return _DROP
+        # Newer and yet numbered lower: the venue began anew.
+        self.ring.count('resets')
+        log.warning(
+            '%s: trade ids went back from %d to %d',
+            self.instrument.id, expected - 1, id_,
+        )
+        return 0
+
+    def _trade(self, row: TickRow) -> bool:
+        """Put a trade into the bars; whether it could be used at all."""
+        time, _, _, _, price, size, _, count = row
+        ticks = price * self._inverse_tick
+        if not (
+            0 < price < _INF
+            and 0 < size < _INF
+            and 0 < count < _MOST_COUNT
+            and abs(ticks - round(ticks)) < 1e-4
+            and time > self.last_ns - _BACKWARDS_NS
+            and (
+                time <= self.last_ns
+                or time < self._clock.now_ns() + _AHEAD_NS
+            )
+        ):
+            log.debug('%s: refused the trade %s', self.instrument.id, row)
+            return False
+        self.last_ns = max(self.last_ns, time)
+        if time >= self.seam_ns:
+            for builder in self.builders.values():
+                builder.put(time, price, size, count)
+            day = time // _DAY_NS
+            if day > self._day:
+                self._day, self._volume = day, 0.0
+            if day == self._day:
+                self._volume += size
+        return True
+
+    def hole(self, missing: int, first: TickRow) -> None:
+        """Mark ``missing`` trades before this one as gone for good."""
+        log.warning(
+            '%s: %d trades are missing before id %d and the venue does not '
+            'give them', self.instrument.id, missing, first[6],
+        )
+        self.ring.count('missed', missing)
+        self._on_hole(missing, self.last_ns or first[0], first[0])
+
+    def _write(
+        self, out: list[TickRow], trade: TickRow | None, quote: TickRow | None
+    ) -> None:
+        self.ring.write(out)
+        values: dict[str, float] = {'recv': out[-1][1]}
+        if trade:
+            values |= {
+                'last': trade[4],
+                'last_size': trade[5],
+                'time': trade[0],
+                'volume': self._volume,
+            }
+        if quote:
+            values |= {
+                'bid': self._bid[4],
+                'bid_size': self._bid[5],
+                'ask': self._ask[4],
+                'ask_size': self._ask[5],
+                'quote_time': quote[0],
+            }
+        self.ring.set_quote(**values)
+
+
+# Answers of `Intake._place` besides a number of missing trades.
+_REFUSE, _DROP = -1, -2
+
+
+def is_trade(row: TickRow) -> bool:
+    return row[2] == _TRADE
+
+
+def first_trade(rows: list[TickRow]) -> TickRow | None:
+    """The first trade among ``rows``."""
+    return next(filter(is_trade, rows), None)
+
+
+def in_order(rows: list[TickRow]) -> list[TickRow]:
+    """``rows`` with the trades sorted by id, in the places trades had."""
+    ids = [row[6] for row in rows if row[2] == _TRADE]
+    if all(a < b for a, b in pairwise(ids)):
+        return rows
+    trades = iter(sorted(filter(is_trade, rows), key=lambda row: row[6]))
+    return [next(trades) if is_trade(row) else row for row in rows]
