@@ -18,7 +18,7 @@ from .errors import BadInput
 
 __all__ = ['Instrument', 'InstrumentId']
 
-_PART = re.compile(r'[a-z0-9][a-z0-9_\-/:]*\Z')
+_PART = re.compile(r'[a-z0-9][a-z0-9_\-]*\Z')
 _EXPIRY = re.compile(r'\d{8}\Z')
 
 

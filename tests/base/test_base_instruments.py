@@ -11,7 +11,7 @@ from piker.errors import BadInput
 from piker.instruments import Instrument, InstrumentId
 from piker.messages import FlumeInfo, Steps, pack, unpack
 
-parts = st.from_regex(r'[a-z0-9][a-z0-9_\-/:]{0,8}', fullmatch=True)
+parts = st.from_regex(r'[a-z0-9][a-z0-9_\-]{0,8}', fullmatch=True)
 expiries = st.from_regex(r'[0-9]{8}', fullmatch=True)
 steps = st.builds(
     lambda digits, exponent: Decimal(digits).scaleb(exponent),

@@ -90,16 +90,27 @@ class Binance:
         async with self._listing:
             age = trio.current_time() - self._listed_at
             if not self._instruments or age > _INSTRUMENTS_FOR_S:
-                answer = await self._rest.get('/api/v3/exchangeInfo')
-                info = _valid(ExchangeInfo, answer)
-                self._instruments = self._usable(info.symbols)
-                self._listed_at = trio.current_time()
+                try:
+                    await self._list_instruments()
+                except (VenueError, BadMessage) as err:
+                    if not self._instruments:
+                        raise
+                    log.warning('%s: the old listing stays: %s',
+                                self.name, err)
         return self._instruments
 
-    def _usable(self, symbols: list[SymbolInfo]) -> dict[str, Instrument]:
+    async def _list_instruments(self) -> None:
+        answer = await self._rest.get('/api/v3/exchangeInfo')
+        info = _valid(ExchangeInfo, answer)
+        self._instruments = self._usable(info.symbols)
+        self._listed_at = trio.current_time()
+
+    def _usable(self, symbols: list[dict[str, Any]]) -> dict[str, Instrument]:
+        """One market that we cannot read must not hide the others."""
         found = {}
-        for symbol in symbols:
+        for raw in symbols:
             try:
+                symbol = _valid(SymbolInfo, raw)
                 instrument = symbol.to_instrument(self.name)
                 key = InstrumentId.parse(instrument.id).local
             except (BadMessage, BadInput) as err:

@@ -194,9 +194,9 @@ class SymbolInfo(_Message):
 
 
 class ExchangeInfo(_Message):
-    """The venue's markets."""
+    """The venue's markets; each is a `SymbolInfo`, checked one by one."""
 
-    symbols: list[SymbolInfo]
+    symbols: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
