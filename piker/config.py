@@ -29,6 +29,7 @@ __all__ = [
     'FeedSettings',
     'Settings',
     'SimSettings',
+    'StorageSettings',
     'config_file',
     'data_dir',
     'load_settings',
@@ -108,11 +109,33 @@ class FeedSettings(_Model):
         return ring
 
 
+class StorageSettings(_Model):
+    """
+    What is kept on disk, and where.
+
+    ``root`` is a directory or an object store's URL (``s3://bucket/prefix``),
+    empty for ``tables`` in the data directory; ``options`` go to the object
+    store (``AWS_ENDPOINT_URL``, ``AWS_REGION``, …; credentials are better
+    kept in the environment).  Bars are written once they have been closed for
+    ``settle_s``, since late trades amend them; everything every ``flush_s``.
+    Small files are compacted once there are ``compact_files`` of them.
+    """
+
+    enabled: bool = True
+    root: str = ''
+    options: dict[str, str] = Field({}, repr=False)
+    ticks: Literal['trades', 'all', 'none'] = 'trades'
+    flush_s: float = Field(30.0, gt=0)
+    settle_s: float = Field(10.0, ge=0)
+    compact_files: int = Field(32, ge=2)
+
+
 class Settings(_Model):
     """The whole configuration."""
 
     providers: ProviderSettings = ProviderSettings()
     feed: FeedSettings = FeedSettings()
+    storage: StorageSettings = StorageSettings()
 
 
 def config_file() -> Path:

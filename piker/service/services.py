@@ -77,6 +77,11 @@ DAEMONS: dict[str, DaemonSpec] = {
         requires={'sim': 'simd'},
         needs_part=True,
     ),
+    'stored': DaemonSpec(
+        'piker.data.storage.daemon',
+        'stored',
+        serves=('piker.data.storage.endpoints',),
+    ),
     'simd': DaemonSpec('piker.brokers.sim.daemon', 'simd', keeps_port=True),
 }
 

@@ -1,0 +1,205 @@
+"""
+`StoreClient`: how ``brokerd`` and other actors use ``stored``.
+
+Nothing here imports polars or deltalake, and nothing here ends a feed: the
+daemon may die, restart, or be stopped at any moment.
+"""
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import trio
+
+from ...errors import (
+    ActorDied,
+    PikerError,
+    SegmentGone,
+    StorageError,
+    from_wire,
+)
+from ...messages import FlumeInfo, pack
+from ...service import TreeClient, remote, started_ticks, tractor
+from ..bars import BAR_DTYPE
+from ..shm import Segment
+
+__all__ = ['StoreClient']
+
+log = logging.getLogger(__name__)
+
+_DAEMON = 'stored'
+_ENDPOINTS = 'piker.data.storage.endpoints'
+_RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
+# Tries of one question before its asker is told that there is no answer.
+_TRIES = 4
+
+T = TypeVar('T')
+
+
+class StoreClient:
+    """
+    A handle on the store of a tree, for a process that is attached to it.
+
+    Questions raise `StorageError` if the store has no answer within
+    ``timeout_s``; whoever asks then does without.
+    """
+
+    def __init__(self, tree: TreeClient, *, timeout_s: float = 20.0) -> None:
+        self._tree = tree
+        self._timeout_s = timeout_s
+
+    async def load_bars(
+        self, instrument_id: str, period_s: int, start_ns: int, end_ns: int
+    ) -> npt.NDArray[Any]:
+        """
+        Stored bars that open in ``[start_ns, end_ns)``, `BAR_DTYPE` rows.
+
+        Sorted, one a time, with gaps where nothing is stored.
+        """
+        parts: list[npt.NDArray[Any]] = []
+        at = start_ns
+        while True:
+            rows, at = await self._ask(
+                lambda at=at: self._load_part(  # type: ignore[misc]
+                    instrument_id, period_s, at, end_ns
+                )
+            )
+            parts.append(rows)
+            if not at:
+                return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    async def _load_part(
+        self, symbol: str, period_s: int, start_ns: int, end_ns: int
+    ) -> tuple[npt.NDArray[Any], int]:
+        pid = os.getpid()
+        async with self._context(
+            'load_bars', symbol=symbol, period_s=period_s,
+            start_ns=start_ns, end_ns=end_ns,
+            pid=pid, started=started_ticks(pid),
+        ) as (_, found):
+            rows = np.empty(found['rows'], BAR_DTYPE)
+            if found['segment']:
+                columns = Segment.attach(found['segment']).columns
+                for at in range(0, len(rows), 1 << 14):
+                    part = rows[at:at + (1 << 14)]
+                    for field in BAR_DTYPE.names or ():
+                        part[field] = columns[field][at:at + len(part)]
+        return rows, int(found['next_ns'])
+
+    async def gaps(
+        self, instrument_id: str, period_s: int, start_ns: int, end_ns: int
+    ) -> list[tuple[int, int]]:
+        """What of ``[start_ns, end_ns)`` is not stored, oldest first."""
+        answer = await self._ask(lambda: self._run(
+            'find_gaps', symbol=instrument_id, period_s=period_s,
+            start_ns=start_ns, end_ns=end_ns,
+        ))
+        return [(int(a), int(b)) for a, b in answer['gaps']]
+
+    async def bounds(
+        self, instrument_id: str, kind: str
+    ) -> tuple[int, int] | None:
+        """Oldest and newest stored time of a table, ``None`` without any."""
+        answer = await self._ask(lambda: self._run(
+            'stored_bounds', symbol=instrument_id, kind=kind
+        ))
+        found = answer['bounds']
+        return (int(found[0]), int(found[1])) if found else None
+
+    async def status(self) -> dict[str, Any]:
+        """What the daemon says of itself and of each recorder."""
+        return await self._ask(lambda: self._run('status'))
+
+    @asynccontextmanager
+    async def record(
+        self, flumes: list[FlumeInfo]
+    ) -> AsyncGenerator[None, None]:
+        """
+        Have this process's shared memory stored while the body runs.
+
+        Enters at once and never raises by itself: the registration is made,
+        and made again, in the background.  What has not been written when
+        the body ends is written then, by the daemon.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_recording, flumes)
+            try:
+                yield
+            finally:
+                nursery.cancel_scope.cancel()
+
+    async def _keep_recording(self, flumes: list[FlumeInfo]) -> None:
+        pid = os.getpid()
+        failures = 0
+        told = ''
+        while True:
+            try:
+                async with self._context(
+                    'record', flumes=[pack(flume) for flume in flumes],
+                    pid=pid, started=started_ticks(pid),
+                ) as (ctx, _):
+                    failures, told = 0, ''
+                    await ctx.result()
+            except SegmentGone as err:
+                # Ours was dropped in the same moment.
+                log.debug('not recorded: %s', err)
+                return
+            except PikerError as err:
+                if str(err) != told:
+                    log.warning('not recording for now: %s', err)
+                told = str(err)
+            await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+            failures += 1
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Ask, once more if the daemon dies over it."""
+        error: PikerError | None = None
+        with trio.move_on_after(self._timeout_s):
+            for attempt in range(_TRIES):
+                try:
+                    return await question()
+                except (ActorDied, SegmentGone) as err:
+                    error = err
+                await trio.sleep(_RETRY_S[attempt])
+        raise StorageError(
+            f'the store gave no answer: '
+            f'{error or f"none within {self._timeout_s:.0f} s"}'
+        ) from error
+
+    async def _run(self, endpoint: str, **kwargs: Any) -> dict[str, Any]:
+        daemon = await self._tree.find(_DAEMON)
+        try:
+            async with self._tree.portal(daemon) as portal:
+                answer: dict[str, Any] = await portal.run(
+                    remote(_ENDPOINTS, endpoint), **kwargs
+                )
+        except tractor.RemoteActorError as err:
+            raise StorageError(f'{_DAEMON}: {err}') from err
+        if 'error' in answer and 'message' in answer:
+            raise from_wire(answer)
+        return answer
+
+    @asynccontextmanager
+    async def _context(
+        self, endpoint: str, **kwargs: Any
+    ) -> AsyncGenerator[tuple[Any, dict[str, Any]], None]:
+        """A context of the daemon's, ended with the body."""
+        daemon = await self._tree.find(_DAEMON)
+        try:
+            async with (
+                self._tree.portal(daemon) as portal,
+                portal.open_context(
+                    remote(_ENDPOINTS, endpoint), **kwargs
+                ) as (ctx, first),
+            ):
+                if 'error' in first:
+                    raise from_wire(first)
+                yield ctx, first
+                await ctx.cancel()
+        except tractor.RemoteActorError as err:
+            raise StorageError(f'{_DAEMON}: {err}') from err
