@@ -64,14 +64,16 @@ class Intake:
         self._inverse_tick = 1 / float(instrument.tick_size)
         self._bid = self._ask = _NO_QUOTE
         self._last_update = 0
-        self._volume = 0.0
+        # of the day, as an integer of the smallest size, as bars have it
+        self._lots = 0
+        self._scale = 10 ** instrument.size_digits
         self._day = 0
 
     def begin(self, start: History, recv_ns: int) -> None:
         """Where bars are built from, and the first quote."""
         self.seam_ns = self.last_ns = start.seam_ns
         self._day = start.read_ns // _DAY_NS
-        self._volume = start.day_volume
+        self._lots = round(start.day_volume * self._scale)
         at, (bid, bid_size, ask, ask_size) = start.read_ns, start.top
         self._bid = (at, recv_ns, _BID, 0, bid, bid_size, 0, 0)
         self._ask = (at, recv_ns, _ASK, 0, ask, ask_size, 0, 0)
@@ -206,9 +208,9 @@ class Intake:
                 builder.put(time, price, size, count)
             day = time // _DAY_NS
             if day > self._day:
-                self._day, self._volume = day, 0.0
+                self._day, self._lots = day, 0
             if day == self._day:
-                self._volume += size
+                self._lots += round(size * self._scale)
         return True
 
     def hole(self, missing: int, first: TickRow) -> None:
@@ -230,7 +232,7 @@ class Intake:
                 'last': trade[4],
                 'last_size': trade[5],
                 'time': trade[0],
-                'volume': self._volume,
+                'volume': self._lots / self._scale,
             }
         if quote:
             values |= {

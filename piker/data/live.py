@@ -356,6 +356,8 @@ class LiveFeed:
         while True:
             now = self._clock.now_ns()
             self.ring.beat(now)
+            amended = sum(b.amended for b in self._builders.values())
+            self.ring.set_count('amended', amended)
             silent = now - self._reader.heard_ns
             live = self._reader.state == FeedState.LIVE
             if live and silent > self._stale_after_ns:
@@ -389,8 +391,6 @@ class LiveFeed:
 
     def status(self) -> FeedStatus:
         reader = self._reader
-        counters = reader.counters
-        counters['amended'] = sum(b.amended for b in self._builders.values())
         quote = reader.quote()
         return FeedStatus(
             self.instrument.id,
@@ -401,5 +401,5 @@ class LiveFeed:
             (self._clock.now_ns() - quote.recv) / NS_PER_S,
             {str(p): len(b.writer) for p, b in self._builders.items()},
             reader.backfilling,
-            counters,
+            reader.counters,
         )

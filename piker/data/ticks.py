@@ -364,6 +364,9 @@ class TickWriter:
     def count(self, name: str, by: int = 1) -> None:
         self._words[self._count_at[name]] += by
 
+    def set_count(self, name: str, value: int) -> None:
+        self._words[self._count_at[name]] = value
+
     def set_state(self, state: FeedState) -> None:
         self._words[_STATE] = state
 

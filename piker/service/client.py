@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import trio
@@ -89,26 +89,34 @@ class TreeClient:
         """
         A connection to a daemon; `ActorDied` if it dies meanwhile.
         """
-        async with raise_if_dies(info.pid, info.started, info.name):
+        async with (
+            raise_if_dies(info.pid, info.started, info.name),
+            AsyncExitStack() as stack,
+        ):
             try:
-                async with tractor.find_actor(
-                    info.name, arbiter_sockaddr=self.tree.address
-                ) as portal:
-                    if portal is None:
-                        raise ActorDied(f'{info.name} is not registered')
-                    yield portal
+                portal = await stack.enter_async_context(
+                    tractor.find_actor(
+                        info.name, arbiter_sockaddr=self.tree.address
+                    )
+                )
             except OSError as err:
                 raise ActorDied(f'{info.name} does not answer') from err
+            if portal is None:
+                raise ActorDied(f'{info.name} is not registered')
+            yield portal
 
 
 @asynccontextmanager
 async def connect(address: tuple[str, int]) -> AsyncGenerator[Any, None]:
     """A portal to the registrar itself."""
-    try:
-        async with tractor.get_arbiter(*address) as portal:
-            yield portal
-    except OSError as err:
-        raise NoDaemon(_nobody(Tree(*address))) from err
+    async with AsyncExitStack() as stack:
+        try:
+            portal = await stack.enter_async_context(
+                tractor.get_arbiter(*address)
+            )
+        except OSError as err:
+            raise NoDaemon(_nobody(Tree(*address))) from err
+        yield portal
 
 
 def _nobody(tree: Tree) -> str:

@@ -65,3 +65,14 @@ async def more_history(flume: Flume) -> None:
     assert flume.bars[300].first == before - came
     times = flume.bars[60]['time']
     assert ((times[1:] - times[:-1]) == 60 * 10**9).all()
+
+
+async def test_errors_of_the_script_stay_its_own(daemon: Daemon) -> None:
+    """What goes wrong in the block is not taken for the tree's trouble."""
+
+    async def read_what_is_not_there() -> None:
+        async with open_feed(['btcusdt.sim']):
+            raise FileNotFoundError('of the script')
+
+    with pytest.raises(FileNotFoundError, match='of the script'):
+        await read_what_is_not_there()
