@@ -17,6 +17,7 @@ Equal inputs give equal bars.
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ import numpy.typing as npt
 
 from ..clock import NS_PER_S
 from ..errors import BadInput, NoSuchPeriod
-from .bars import BAR_DTYPE, Bars, to_polars
+from .bars import BAR_DTYPE, BAR_FIELDS, Bars, to_polars
 from .ticks import Kind, Ticks
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ PERIODS_S = (
 )
 # The epoch was a Thursday; weeks are counted from the Monday before.
 _WEEK_SHIFT_S = 3 * DAY_S
+_MERGED = tuple(field for field in BAR_FIELDS if field != 'time')
+_Columns = Mapping[str, npt.NDArray[Any]]
+# Up to so many base rows, a safe copy of them is cheap.
+_READ_WHOLE = 512
+_LEAST_ROOM = 64
 
 
 def base_period(period_s: int) -> int:
@@ -94,29 +100,34 @@ def resample_bars(
         starts = starts[1:]
         if not len(starts):
             return np.zeros(0, BAR_DTYPE)
-    return _merge(rows, starts, period_s)
+    columns = {field: rows[field][starts[0]:] for field in BAR_FIELDS}
+    merged = _merge(columns, starts - starts[0])
+    out = np.zeros(len(starts), BAR_DTYPE)
+    for field in _MERGED:
+        out[field] = merged[field]
+    shift = _WEEK_SHIFT_S * NS_PER_S if period_s == WEEK_S else 0
+    out['time'] = index[starts] * (period_s * NS_PER_S) - shift
+    return out
 
 
 def _merge(
-    rows: npt.NDArray[Any], starts: npt.NDArray[Any], period_s: int
-) -> npt.NDArray[Any]:
-    out = np.zeros(len(starts), BAR_DTYPE)
-    shift = _WEEK_SHIFT_S * NS_PER_S if period_s == WEEK_S else 0
-    index = bin_index(rows['time'][starts], period_s)
-    out['time'] = index * (period_s * NS_PER_S) - shift
-    rows = rows[starts[0]:]
-    starts = starts - starts[0]
-    ends = np.append(starts[1:], len(rows)) - 1
-    out['open'] = rows['open'][starts]
-    out['close'] = rows['close'][ends]
-    out['high'] = np.maximum.reduceat(rows['high'], starts)
-    out['low'] = np.minimum.reduceat(rows['low'], starts)
-    out['volume'] = np.add.reduceat(rows['volume'], starts)
-    out['trades'] = np.add.reduceat(rows['trades'], starts)
-    turnover = np.add.reduceat(rows['vwap'] * rows['volume'], starts)
-    traded = out['volume'] > 0
-    out['vwap'] = out['close']
-    out['vwap'][traded] = turnover[traded] / out['volume'][traded]
+    columns: _Columns, starts: npt.NDArray[Any]
+) -> dict[str, npt.NDArray[Any]]:
+    """Every field but the time; ``starts`` begin at 0."""
+    close, volume = columns['close'], columns['volume']
+    out = {
+        'open': columns['open'][starts],
+        'high': np.maximum.reduceat(columns['high'], starts),
+        'low': np.minimum.reduceat(columns['low'], starts),
+        'close': close[np.append(starts[1:], len(close)) - 1],
+        'volume': np.add.reduceat(volume, starts),
+        'trades': np.add.reduceat(columns['trades'], starts),
+    }
+    turnover = np.add.reduceat(columns['vwap'] * volume, starts)
+    out['vwap'] = out['close'].copy()
+    np.divide(
+        turnover, out['volume'], out=out['vwap'], where=out['volume'] > 0
+    )
     return out
 
 
@@ -176,9 +187,10 @@ class ResampledBars:
     """
     Longer bars over live shorter ones, read like `Bars`.
 
-    Follows the base by itself at each access: closed bars are kept, only
-    what can have changed is computed anew.  ``index`` counts periods as
-    `bin_index` does.
+    Follows the base by itself at each access, which costs what is new: the
+    newest bar's rows after a tick, the older rows after a prepend.  Only a
+    change of an old bar (``base.amended``) computes all of them anew.
+    ``index`` counts periods as `bin_index` does.
     """
 
     def __init__(self, base: Bars, period_s: int) -> None:
@@ -186,10 +198,22 @@ class ResampledBars:
         self.instrument = base.instrument
         self.period_s = period_s
         self.period_ns = period_s * NS_PER_S
-        self._rows = np.zeros(0, BAR_DTYPE)
-        self._seen = (-1, -1, -1)
-        self._next_base = 0
-        self.changes = 0
+        self._ratio = period_s // base.period_s
+        self._offset = open_time(0, period_s) // base.period_ns
+        self._seen = (0, 0, 0)
+        self._seen_next = 0
+        self._doubt = False
+        self._changes = self._amended = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        # Bars are at slots _low to _high; there is room at both ends.
+        self._low = self._high = _LEAST_ROOM
+        self._columns = {
+            field: np.zeros(2 * _LEAST_ROOM, BAR_DTYPE[field])
+            for field in BAR_FIELDS
+        }
+        self._first = 0
 
     @property
     def segment_name(self) -> str:
@@ -200,38 +224,123 @@ class ResampledBars:
         state = (base.first, base.amended, base.changes)
         if state == self._seen:
             return
-        if state[:2] != self._seen[:2] or not len(self._rows):
-            self._rows = resample_bars(base.read(), self.period_s)
+        stop = base.next
+        first, amended, _ = self._seen
+        # The count of amendments may be seen before the amendment itself.
+        anew = self._doubt or state[1] != amended or state[0] > first
+        self._doubt = state[1] != amended
+        if anew or self._low == self._high:
+            self._amended += anew
+            self._clear()
+            self._fill(state[0], stop)
         else:
-            self._update_tail()
-        self._next_base = base.next
-        self._seen = state
-        self.changes += 1
+            if state[0] < first:
+                self._prepend(state[0])
+            # Of the rows seen, the newest two may have changed.
+            newest = (self._seen_next - 2 - self._offset) // self._ratio
+            self._fill(self._start(max(newest, self._first)), stop)
+        self._seen, self._seen_next = state, stop
+        self._changes += 1
 
-    def _update_tail(self) -> None:
-        """The newest bar, the one before it, and those that came since."""
-        base = self._base
-        keep = max(0, len(self._rows) - 2)
-        start_ns = int(self._rows['time'][keep])
-        tail = resample_bars(
-            base.read(start_ns // base.period_ns), self.period_s
+    def _start(self, index: int) -> int:
+        """The base index that a bar begins with."""
+        return index * self._ratio + self._offset
+
+    def _fill(self, start: int, stop: int) -> None:
+        """Compute the bars from base index ``start`` on, up to the newest."""
+        index = -(-(start - self._offset) // self._ratio)
+        start = self._start(index)
+        if start >= stop:
+            return
+        if self._low == self._high:
+            self._first = index
+        if stop - start > _READ_WHOLE:
+            # What is not the newest stands still: no need for a safe copy.
+            settled = (stop - 2 - self._offset) // self._ratio
+            self._put(index, self._views(start, self._start(settled)))
+            index, start = settled, self._start(settled)
+        if stop - start > _READ_WHOLE:
+            rows = self._views(start, stop)
+            newest = self._base.read(stop - 2, stop)
+            for field, column in rows.items():
+                rows[field] = np.append(column[:-2], newest[field])
+        else:
+            read = self._base.read(start, stop)
+            rows = {field: read[field] for field in BAR_FIELDS}
+        self._put(index, rows)
+
+    def _prepend(self, first: int) -> None:
+        """Put the bars before the oldest that base index ``first`` allows."""
+        index = -(-(first - self._offset) // self._ratio)
+        if index >= self._first:
+            return
+        rows = self._views(self._start(index), self._start(self._first))
+        count = self._first - index
+        if count > self._low:
+            self._grow(count, 0)
+        self._low -= count
+        self._first = index
+        self._put(index, rows)
+
+    def _views(self, start: int, stop: int) -> dict[str, npt.NDArray[Any]]:
+        return {f: self._base.view(f, start, stop) for f in _MERGED}
+
+    def _put(self, index: int, rows: _Columns) -> None:
+        """Write the bars made of ``rows``, the first of them at ``index``."""
+        starts = np.arange(0, len(rows['close']), self._ratio)
+        if not len(starts):
+            return
+        at = self._low + index - self._first
+        stop = at + len(starts)
+        if stop > len(self._columns['time']):
+            self._grow(0, len(starts))
+            at = self._low + index - self._first
+            stop = at + len(starts)
+        for field, values in _merge(rows, starts).items():
+            self._columns[field][at:stop] = values
+        self._columns['time'][at:stop] = (
+            np.arange(index, index + len(starts)) * self.period_ns
+            + open_time(0, self.period_s)
         )
-        self._rows = np.concatenate((self._rows[:keep], tail))
+        self._high = max(self._high, stop)
+
+    def _grow(self, before: int, after: int) -> None:
+        """Make room, and as much again as there is."""
+        have = self._high - self._low
+        low = self._low + (before + have if before else 0)
+        size = low + have + max(after + have, _LEAST_ROOM)
+        for field, old in self._columns.items():
+            new = np.zeros(size, old.dtype)
+            new[low:low + have] = old[self._low:self._high]
+            self._columns[field] = new
+        self._low, self._high = low, low + have
 
     @property
     def first(self) -> int:
         self._follow()
-        return self.index_at(int(self._rows['time'][0])) if len(
-            self._rows
-        ) else self.index_at(self._base.first * self._base.period_ns)
+        if self._low == self._high:
+            return self.index_at(self._base.first * self._base.period_ns)
+        return self._first
 
     @property
     def next(self) -> int:
-        return self.first + len(self._rows)
+        return self.first + len(self)
+
+    @property
+    def changes(self) -> int:
+        """Counts changes of any bar; equal counts mean equal bars."""
+        self._follow()
+        return self._changes
+
+    @property
+    def amended(self) -> int:
+        """Counts changes of bars before the newest two."""
+        self._follow()
+        return self._amended
 
     def __len__(self) -> int:
         self._follow()
-        return len(self._rows)
+        return self._high - self._low
 
     def index_at(self, time_ns: int) -> int:
         """Index of the bar whose period holds ``time_ns``."""
@@ -239,24 +348,31 @@ class ResampledBars:
 
     def __getitem__(self, field: str) -> npt.NDArray[Any]:
         self._follow()
-        return np.ascontiguousarray(self._rows[field])
+        return self._slots(field, self._low, self._high)
 
     def view(self, field: str, start: int, stop: int) -> npt.NDArray[Any]:
-        """Bars ``start <= index < stop`` that exist."""
-        first = self.first
-        low = max(0, start - first)
-        return np.ascontiguousarray(
-            self._rows[field][low:max(low, stop - first)]
-        )
+        """Bars ``start <= index < stop`` that exist; read-only."""
+        low = self.first - self._low
+        start = max(start - low, self._low)
+        return self._slots(field, start, min(stop - low, self._high))
+
+    def _slots(self, field: str, low: int, high: int) -> npt.NDArray[Any]:
+        view = self._columns[field][low:max(low, high)]
+        view.flags.writeable = False
+        return view
 
     def read(
         self, start: int | None = None, stop: int | None = None
     ) -> npt.NDArray[Any]:
         """A copy of bars ``start <= index < stop`` as `BAR_DTYPE` rows."""
         first = self.first
-        low = 0 if start is None else max(0, start - first)
-        high = len(self._rows) if stop is None else max(low, stop - first)
-        return self._rows[low:high].copy()
+        start = first if start is None else start
+        stop = self.next if stop is None else stop
+        columns = {f: self.view(f, start, stop) for f in BAR_FIELDS}
+        out = np.empty(len(columns['time']), BAR_DTYPE)
+        for field, column in columns.items():
+            out[field] = column
+        return out
 
     def to_polars(
         self, start: int | None = None, stop: int | None = None
@@ -269,5 +385,4 @@ class ResampledBars:
         rows = self.read(index, index + 1)
         if not len(rows):
             raise IndexError(f'bar {index} is not there')
-        names = BAR_DTYPE.names or ()
-        return dict(zip(names, rows[0].tolist(), strict=True))
+        return dict(zip(BAR_FIELDS, rows[0].tolist(), strict=True))

@@ -207,3 +207,65 @@ def test_live_view_follows_its_base(data: st.DataObject) -> None:
                 assert view.first == want['time'][0] // (300 * NS)
     finally:
         writer.unlink()
+
+
+@pytest.mark.parametrize('period_s', [300, 3600, WEEK_S])
+def test_live_view_of_a_long_history(period_s: int) -> None:
+    """Ticks, new bars, older pages and late trades, thousands of rows on."""
+    start = 28_000_003
+    writer = BarWriter(
+        f'pt-{uuid.uuid4().hex[:12]}', 'x.sim', 60, start,
+        capacity=1 << 10, back=16,
+    )
+    try:
+        view = ResampledBars(writer, period_s)
+        rng = np.random.default_rng(period_s)
+        for step in range(40):
+            amended = view.amended
+            what = ('append', 'tick', 'prepend', 'late')[step % 4]
+            if what == 'append':
+                for price in rng.integers(1, 90, rng.integers(1, 900)):
+                    writer.append(price, price + 1, price - 1, price, 0.25)
+            elif what == 'tick':
+                index = writer.next - int(rng.integers(1, 3))
+                writer.update(index, 50, 99, 1, 51, 0.75, 50.5, 4)
+            elif what == 'prepend':
+                count = int(rng.integers(1, 3000))
+                writer.prepend(
+                    random_bars(step, writer.first - count, count, 60)
+                )
+            else:
+                index = int(rng.integers(writer.first, writer.next - 2))
+                writer.update(index, 50, 199, 1, 51, 0.75, 50.5, 4)
+            want = resample_bars(writer.read(), period_s)
+            assert np.array_equal(view.read(), want)
+            for field in ('time', 'close', 'volume'):
+                assert np.array_equal(view[field], want[field])
+                some = view.view(field, view.next - 3, view.next + 5)
+                assert np.array_equal(some, want[field][-3:])
+            assert view.amended > amended or what != 'late'
+    finally:
+        writer.unlink()
+
+
+def test_an_amendment_seen_too_early_is_seen_again() -> None:
+    """The writer counts an amendment just before it writes the bar."""
+    writer = BarWriter(
+        f'pt-{uuid.uuid4().hex[:12]}', 'x.sim', 60, 28_000_000,
+        capacity=64, back=16,
+    )
+    try:
+        for _ in range(20):
+            writer.append(5, 6, 4, 5, 1.0)
+        view = ResampledBars(writer, 300)
+        write = writer._write
+
+        def look_first(index: int, values: tuple[float, ...]) -> None:
+            view.first
+            write(index, values)
+
+        writer._write = look_first  # type: ignore[method-assign]
+        writer.update(28_000_001, 5, 60, 4, 5, 1.0, 5, 1)
+        assert view['high'][0] == 60
+    finally:
+        writer.unlink()
