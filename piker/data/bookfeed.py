@@ -247,6 +247,12 @@ class _Holder:
             raise DaemonError(f'{self._daemon}: {err}') from err
 
 
+def _check(symbol: str, levels: int | None) -> None:
+    InstrumentId.parse(symbol)
+    if levels is not None and levels < 1:
+        raise BadInput(f'levels = {levels}: a book needs at least one')
+
+
 @asynccontextmanager
 async def hold_book(
     tree: TreeClient,
@@ -256,8 +262,7 @@ async def hold_book(
     levels: int | None = None,
 ) -> AsyncGenerator[BookFlume, None]:
     """`open_book` on a tree that is open already."""
-    if levels is not None and levels < 1:
-        raise BadInput(f'levels = {levels}: a book needs at least one')
+    _check(symbol, levels)
     holder = _Holder(tree, symbol, client, levels)
     try:
         async with trio.open_nursery() as nursery:
@@ -286,7 +291,7 @@ async def open_book(
     open feed.  Enters once the book is the venue's.  Raises what `open_feed`
     raises.
     """
-    InstrumentId.parse(symbol)
+    _check(symbol, levels)
     try:
         async with (
             open_tree(Tree.parse(registry), client, start=start) as tree,

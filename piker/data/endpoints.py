@@ -85,23 +85,24 @@ async def open_book(
 
     Starts with a `BookInfo`, or with the error.
     """
-    books = _bus().books
+    told = False
     try:
-        book = await books.book(symbol)
-    except PikerError as err:
-        await ctx.started(to_wire(err))
-        return
-    with books.registered(book, client):
-        await ctx.started({'book': pack(book.info())})
-        async with trio.open_nursery() as nursery:
+        async with _bus().books.opened(symbol, client) as book:
+            await ctx.started({'book': pack(book.info())})
+            told = True
+            async with trio.open_nursery() as nursery:
 
-            async def end_with_client() -> None:
-                await wait_exit(pid, started)
+                async def end_with_client() -> None:
+                    await wait_exit(pid, started)
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(end_with_client)
+                await book.closed.wait()
                 nursery.cancel_scope.cancel()
-
-            nursery.start_soon(end_with_client)
-            await book.closed.wait()
-            nursery.cancel_scope.cancel()
+    except PikerError as err:
+        if told:
+            raise
+        await ctx.started(to_wire(err))
 
 
 @tractor.context  # type: ignore[untyped-decorator, unused-ignore]

@@ -7,8 +7,8 @@ loss, so it runs only while somebody looks at it, and a little longer.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -40,8 +40,8 @@ _LINGER_CHECK_S = 1.0
 _BEAT_S = 0.5
 # Snapshots are dear (see the provider): the shortest and the longest time
 # from one to the next, doubled while they are needed again and again.
-_PAUSE_S = (0.25, 10.0)
-_CALM_S = 30.0
+_PAUSE_S = (0.25, 5.0)
+_CALM_S = 10.0
 # How often a book that runs out of known levels is renewed.
 _RENEW_S = 30.0
 
@@ -83,6 +83,10 @@ class LiveBook:
         self._asked_at = -_CALM_S
         self.ready = trio.Event()
         self.closed = trio.Event()
+        self.scope = trio.CancelScope()
+        self.error: PikerError | None = None
+        # What kept the last snapshot from coming, for a person.
+        self.problem = ''
         self.subscribers: dict[int, str] = {}
         self.unused_since_ns = clock.now_ns()
 
@@ -114,6 +118,8 @@ class LiveBook:
         self._writer.heard(self._clock.now_ns())
         self._sync.restart()
         self._show()
+        # Connections are kept apart already.
+        self._pause_s = _PAUSE_S[0]
         self._ask.set()
 
     def link_down(self, reason: str) -> None:
@@ -149,24 +155,28 @@ class LiveBook:
             log.info('the book of %s is %s', self.instrument.id, state.label)
         self._writer.write(self._sync, state)
         self._waker.wake()
+        if state == BookState.LIVE:
+            self.ready.set()
 
     async def run(self) -> None:
         """
         Live until cancelled; raises `VenueError` if it cannot even start.
 
-        The memory's name is gone when it ends.
+        Close it afterwards.
         """
-        try:
-            async with (
-                self._backend.subscribe_depth(self.instrument, self),
-                trio.open_nursery() as nursery,
-            ):
-                nursery.start_soon(self._beat)
-                await self._fetch_snapshots()
-        finally:
-            self._show(BookState.CLOSED)
-            self.closed.set()
-            self.unlink()
+        async with (
+            self._backend.subscribe_depth(self.instrument, self),
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(self._beat)
+            await self._fetch_snapshots()
+
+    def close(self) -> None:
+        """Say that it has ended, and take the memory's name away."""
+        self._show(BookState.CLOSED)
+        self._hub.drop_ring(self._writer.segment.name)
+        self._writer.unlink()
+        self.closed.set()
 
     async def _fetch_snapshots(self) -> None:
         while True:
@@ -202,20 +212,16 @@ class LiveBook:
             snapshot = await self._backend.depth_snapshot(
                 self.instrument, background=not first
             )
-        except VenueRefused:
-            if not self.ready.is_set():
-                raise
-            log.exception('%s: the book is refused', self.instrument.id)
-            return
         except (VenueError, BadMessage) as err:
+            if isinstance(err, VenueRefused) and not self.ready.is_set():
+                raise
+            self.problem = str(err)
             log.warning('%s: the book: %s', self.instrument.id, err)
             return
         if connection != self._connection:
             return
         if self._sync.load(snapshot):
             self._show()
-        if self._sync.synced:
-            self.ready.set()
 
     async def _beat(self) -> None:
         """Show readers that this writer lives, and whether the venue does."""
@@ -224,10 +230,6 @@ class LiveBook:
             if self._state != self._writer.state:
                 self._show()
             await trio.sleep(_BEAT_S)
-
-    def unlink(self) -> None:
-        self._hub.drop_ring(self._writer.segment.name)
-        self._writer.unlink()
 
     # what is said of it
 
@@ -273,31 +275,46 @@ class Books:
         self._nursery = nursery
         self._instrument = instrument
         self._books: dict[str, LiveBook] = {}
-        self._scopes: dict[str, trio.CancelScope] = {}
-        self._errors: dict[str, PikerError] = {}
         self._keys = 0
 
-    async def book(self, symbol: str) -> LiveBook:
+    @asynccontextmanager
+    async def opened(
+        self, symbol: str, client: str
+    ) -> AsyncGenerator[LiveBook, None]:
         """
-        The book of an instrument, once it is the venue's.
+        Hold the book of an instrument for a client, from when it is whole.
 
         Raises `NoSuchSymbol`, or `VenueError` if the venue cannot serve it.
         """
         instrument = await self._instrument(symbol)
-        name = instrument.id
-        book = self._books.get(name)
+        book = self._books.get(instrument.id)
         if book is None:
             # No checkpoint between look-up and entry: that is the lock.
-            book = self._books[name] = LiveBook(
-                instrument,
-                self._backend,
-                prefix=self._prefix,
-                hub=self._hub,
-                clock=self._clock,
-                levels=self._settings['book_levels'],
-                stale_after_s=self._settings['stale_after_s'],
-            )
+            book = self._books[instrument.id] = self._make(instrument)
             self._nursery.start_soon(self._keep, book)
+        self._keys += 1
+        key = self._keys
+        book.subscribers[key] = client
+        try:
+            await self._wait_ready(book)
+            yield book
+        finally:
+            book.subscribers.pop(key, None)
+            book.unused_since_ns = self._clock.now_ns()
+
+    def _make(self, instrument: Instrument) -> LiveBook:
+        return LiveBook(
+            instrument,
+            self._backend,
+            prefix=self._prefix,
+            hub=self._hub,
+            clock=self._clock,
+            levels=self._settings['book_levels'],
+            stale_after_s=self._settings['stale_after_s'],
+        )
+
+    async def _wait_ready(self, book: LiveBook) -> None:
+        name = book.instrument.id
         with trio.move_on_after(_START_TIMEOUT_S):
             async with trio.open_nursery() as nursery:
 
@@ -308,22 +325,22 @@ class Books:
                 nursery.start_soon(first, book.ready)
                 nursery.start_soon(first, book.closed)
         if book.closed.is_set():
-            raise self._errors.pop(
-                name, VenueDown(f'{name}: the book ended')
+            # The same words for each who waits, in an exception of its own.
+            err = book.error
+            raise type(err)(str(err)) if err else VenueDown(
+                f'{name}: the book ended'
             )
         if not book.ready.is_set():
             raise VenueDown(
                 f'{name}: no order book within {_START_TIMEOUT_S:.0f} s: '
-                f'{self._backend.name} cannot be reached'
+                f'{book.problem or "the stream cannot be reached"}'
             )
-        return book
 
     async def _keep(self, book: LiveBook) -> None:
         """Run a book; its failure ends it alone and is told to who asks."""
         name = book.instrument.id
         try:
-            with trio.CancelScope() as scope:
-                self._scopes[name] = scope
+            with book.scope:
                 await book.run()
         except Exception as err:
             known = as_piker_error(err)
@@ -332,22 +349,11 @@ class Books:
                 known = DataError(f'{name}: the book broke: {err!r}')
             else:
                 log.warning('%s: the book failed: %s', name, known)
-            self._errors[name] = known
+            book.error = known
         finally:
+            # Only now may it be made anew: one writer at a time.
             self._books.pop(name, None)
-            self._scopes.pop(name, None)
-
-    @contextmanager
-    def registered(self, book: LiveBook, client: str) -> Iterator[None]:
-        """Hold the book for a client."""
-        self._keys += 1
-        key = self._keys
-        book.subscribers[key] = client
-        try:
-            yield
-        finally:
-            book.subscribers.pop(key, None)
-            book.unused_since_ns = self._clock.now_ns()
+            book.close()
 
     async def drop_unused(self) -> None:
         """End books that nobody looked at for as long as the settings say."""
@@ -357,10 +363,9 @@ class Books:
             now = self._clock.now_ns()
             for name, book in list(self._books.items()):
                 unused = now - book.unused_since_ns
-                idle = not book.subscribers and book.ready.is_set()
-                if idle and unused > linger_ns:
+                if not book.subscribers and unused > linger_ns:
                     log.info('%s: nobody looks at the book, ending it', name)
-                    self._scopes[name].cancel()
+                    book.scope.cancel()
 
     def status(self) -> list[BookStatus]:
         return [book.status() for book in self._books.values()]

@@ -55,8 +55,11 @@ def test_both_copies_follow(
         for at, batch in enumerate(batches):
             events = [venue.change(bids, asks, 1) for bids, asks in batch]
             sync.put(events)
-            if at % 5 == 4:
+            if at % 3 == 2:
+                unseen = [(at + 1.0, 5.0)], [(21.0 - at, 5.0)]
+                venue.change(*unseen, 1)
                 sync.load(venue.snapshot(limit=8))
+                batch = [*batch, unseen]
             writer.write(sync, BookState.LIVE)
             for bids, asks in batch:
                 want.apply(bids, asks)
