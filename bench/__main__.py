@@ -1,0 +1,113 @@
+"""Run benchmarks by name: ``python -m bench NAME...``."""
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from . import stream
+from .common import (
+    BenchError,
+    Options,
+    console,
+    describe,
+    machine,
+    say,
+    write,
+)
+
+NAMES = {
+    'startup': 'daemons, first quote, first chart: cold, warm, imports',
+    'latency': 'venue to reader in another process at 1x and 10x',
+    'memory': 'each daemon and each further symbol',
+    'throughput': 'piker and other libraries on the same stream',
+    'shm': 'ring and bars with many readers',
+    'ui': 'tick paint, pan, zoom, full view with a million bars',
+    'hotpath': "where brokerd's time goes",
+}
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m bench', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog='\n'.join(f'  {n:<12}{t}' for n, t in NAMES.items()),
+    )
+    parser.add_argument(
+        'names', nargs='+', choices=[*NAMES, 'all'], metavar='NAME',
+        help='what to run, or all',
+    )
+    parser.add_argument(
+        '--quick', action='store_true', help='rough figures, a few minutes'
+    )
+    parser.add_argument(
+        '--full', action='store_true',
+        help='the whole recording at 1x as well',
+    )
+    parser.add_argument(
+        '--smoke', action='store_true',
+        help='the least that shows that it works; the figures mean nothing',
+    )
+    parser.add_argument(
+        '--only', action='append', default=[], metavar='CONTESTANT',
+        help='throughput: only this contestant; repeatable',
+    )
+    parser.add_argument(
+        '--recording', default=str(stream.DEFAULT), metavar='FILE',
+        help='the recorded stream (default: of PIKER_RECORDINGS)',
+    )
+    parser.add_argument(
+        '--output', type=Path, metavar='DIR',
+        default=Options.output, help='where the JSON goes',
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    given = parse()
+    options = Options(
+        smoke=given.smoke, quick=given.quick, full=given.full,
+        only=tuple(given.only), recording=given.recording,
+        output=given.output,
+    )
+    if not options.smoke and not Path(options.recording).exists():
+        say(
+            f'no recording at {options.recording}: a made-up stream is used; '
+            'name one with --recording or PIKER_RECORDINGS'
+        )
+        options.recording = ''
+    names = list(NAMES) if 'all' in given.names else given.names
+    about = machine()
+    console.print(describe(about), highlight=False)
+    console.print()
+    failed = 0
+    for name in names:
+        began = time.monotonic()
+        module = import_module(f'.{name}', __package__)
+        try:
+            found = module.run(options)
+        except (BenchError, OSError, subprocess.SubprocessError) as err:
+            say(f'{name} failed: {err}')
+            failed = 1
+            continue
+        took = time.monotonic() - began
+        path = write(options, name, {
+            'benchmark': name,
+            'machine': about,
+            'options': {
+                'quick': options.quick, 'full': options.full,
+                'smoke': options.smoke,
+                'recording': Path(options.recording).name,
+            },
+            'took_s': took,
+            'figures': found,
+        })
+        say(f'{name}: {took:.0f} s, figures in {path.name}')
+    return failed
+
+
+if __name__ == '__main__':
+    sys.exit(main())
