@@ -20,6 +20,7 @@ COMMANDS = {
     'chart': 'chart',
     'search': 'search',
     'services': 'services',
+    'store': 'store',
     'venue': 'venue',
     'watch': 'watch',
 }

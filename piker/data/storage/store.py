@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,7 @@ class Store:
         self.root = table_root(os.fspath(root))
         self.options = dict(options or {})
         self._tables: dict[TableId, Table] = {}
+        self._noted: set[TableId] = set()
 
     def table(self, instrument_id: str, kind: str) -> Table:
         """The handle on one table, which need not exist yet."""
@@ -183,7 +185,9 @@ class Store:
         position: int = 0,
     ) -> int:
         table = self.table(instrument_id, kind)
-        note_table(self.root, self.options, table.id)
+        if table.id not in self._noted:
+            note_table(self.root, self.options, table.id)
+            self._noted.add(table.id)
         table.append(_unique(kind, frame), ring, position)
         return len(frame)
 
@@ -409,9 +413,7 @@ class Store:
             for start_ns, end_ns in plan:
                 table.rewrite(
                     start_ns, end_ns,
-                    lambda now, a=start_ns, b=end_ns: self._merged(  # type: ignore[misc]
-                        kind, now, a, b
-                    ),
+                    partial(self._merged, kind, start_ns, end_ns),
                 )
                 ranges += 1
             snapshot = table.snapshot() or snapshot
@@ -422,7 +424,7 @@ class Store:
         )
 
     def _merged(
-        self, kind: str, snapshot: Snapshot, start_ns: int, end_ns: int
+        self, kind: str, start_ns: int, end_ns: int, snapshot: Snapshot
     ) -> pl.DataFrame:
         frame = scan(
             kind, snapshot, start_ns, end_ns, self.options,
@@ -457,6 +459,7 @@ class Store:
                     if not any(parent.iterdir()):
                         parent.rmdir()
         table.forget()
+        self._noted.discard(table.id)
 
 
 def _unique(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
