@@ -8,9 +8,13 @@ venue.
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from ..data.backend import BackendFactory
 from ..errors import NoSuchProvider, did_you_mean
+
+if TYPE_CHECKING:
+    # The command line asks only for names: it shall not wait for numpy.
+    from ..data.backend import BackendFactory
 
 __all__ = ['PROVIDERS', 'backend_factory']
 

@@ -49,15 +49,16 @@ async def daemon_life(
     """
     The frame of a daemon's persistent task.
 
-    Sets up logging, leaves Ctrl-C to the root, and ends the process if the
+    Sets up logging, leaves signals to the root, and ends the process if the
     root dies: the body is cancelled, and after two seconds the process exits
     hard.  Whatever is left in shared memory then is unlinked here, since no
     one else will before the tree's next start.
     """
     logging_setup.set_up(name, root['loglevel'])
-    # A terminal sends Ctrl-C to every process of the group at once; the root
-    # takes the tree down in order.
+    # A terminal sends Ctrl-C, and a service manager SIGTERM, to all processes
+    # of the tree at once; it is the root that takes it down, in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     tree = Tree(root['host'], root['port'])
     pid, started = os.getppid(), root['started']
 

@@ -23,11 +23,11 @@ from suite import Daemon
 
 from piker.data import FeedState, Kind, open_feed
 
-SYMBOLS = ('btcusdt', 'ethusdt')
+SYMBOLS = ('btcusdt', 'ethusdt', 'solusdt', 'bnbusdt', 'xrpusdt')
 CALM: dict[str, Any] = {}
 FAULTS: dict[str, dict[str, Any]] = {
-    'duplicates': {'duplicate_rate': 0.3},
-    'gaps': {'gap_rate': 0.2},
+    'duplicates': {'duplicate_rate': 0.5},
+    'gaps': {'gap_rate': 0.5},
     'out of order': {'reorder_rate': 0.3},
     'cut off': {'drop_connections': True},
     'away for a while': {'refuse_connections_s': 0.7,
