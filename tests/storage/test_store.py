@@ -333,7 +333,7 @@ def test_errors_name_the_place_and_the_way_out(
         local.info(SYMBOL, BARS)
     blocked = tmp_path / 'file'
     blocked.write_text('')
-    with pytest.raises(StorageError, match='file.*cannot be written'):
+    with pytest.raises(StorageError, match=r'file.*cannot be written'):
         Store(blocked).append_bars(SYMBOL, 1, bars([1]))
     with pytest.raises(BadInput, match='kind of table'):
         local.info(SYMBOL, 'bars')
