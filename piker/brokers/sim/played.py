@@ -138,8 +138,12 @@ class PlayedBook:
         return (bid, bids[bid]), (ask, asks[ask])
 
     def quote(self, update_id: int, bid: Strings, ask: Strings) -> None:
-        """Note a best bid and ask, each (price, size)."""
-        self.update_id = max(self.update_id, update_id)
+        """
+        Note a best bid and ask, each (price, size).
+
+        The levels have not reached this update yet, so ``update_id``, which
+        is theirs, stays.
+        """
         self._quote = bid, ask
 
     def update(
@@ -155,15 +159,9 @@ class PlayedBook:
         return self.touch[0 if side is Side.BUY else 1]
 
     def depth(self, side: Side, limit: int) -> list[tuple[int, int]]:
+        # Exactly the levels as of ``update_id``: the touch is ahead of them.
         self._settle()
-        best = self.best(side)
         rows = sorted(self._sides[side].items(), reverse=side is Side.BUY)
-        if best is not None:
-            # updates of the book lag behind those of the touch
-            sign = 1 if side is Side.SELL else -1
-            rows = [best] + [
-                row for row in rows if sign * row[0] > sign * best[0]
-            ]
         return rows[:limit]
 
     def size_at(self, side: Side, price: int) -> int:
