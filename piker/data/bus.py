@@ -104,6 +104,8 @@ class Bus:
                 f'{instrument.id}: no data within {_START_TIMEOUT_S:.0f} s: '
                 f'the stream of {self.backend.name} cannot be reached'
             )
+        # Whoever waited for long gets its time to register all the same.
+        feed.unused_since_ns = self._clock.now_ns()
         return feed
 
     def _make(self, instrument: Instrument) -> LiveFeed:
