@@ -1,11 +1,14 @@
 """The chart's own commands."""
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PyQt5.QtWidgets import QApplication
 
 from .commands import Commands
+from .periodbar import period_command
+from .periods import PERIODS, period_key, period_words
 from .viewport import Viewport
 
 if TYPE_CHECKING:
@@ -40,9 +43,9 @@ def chart_commands(window: ChartWindow) -> Commands:
     add('view.fit', 'Fit the price axis to the bars',
         lambda: canvas.apply(Viewport.fit), 'F')
 
-    add('period.1s', 'Bars of one second', lambda: window.show_period(1), '1')
-    add('period.1m', 'Bars of one minute',
-        lambda: window.show_period(60), '2')
+    for period_s in PERIODS:
+        add(period_command(period_s), f'Bars of {period_words(period_s)}',
+            partial(window.show_period, period_s), period_key(period_s))
 
     def toggle_volume() -> None:
         canvas.picture.volume = not canvas.picture.volume

@@ -8,6 +8,7 @@ from PyQt5.QtCore import QRect, QRectF, Qt
 from PyQt5.QtGui import QColor, QPainter, QPen
 
 from ..instruments import Instrument
+from .periods import bar_index, bar_time
 from .scales import price_ticks, thousands, time_ticks
 from .theme import Palette, color, font, metrics
 from .viewport import Frame
@@ -61,9 +62,9 @@ def draw_axes(
         0, 0, width + axis, height + AXIS_HEIGHT, color(Palette.background)
     )
     # Labels stand under the middle of their bar.
-    start = (frame.left - 0.5) * period_s
-    stop = (frame.right - 0.5) * period_s
-    times = time_ticks(start, stop, width)
+    start = bar_time(frame.left - 0.5, period_s)
+    stop = bar_time(frame.right - 0.5, period_s)
+    times = time_ticks(start, stop, width, period_s=period_s)
     painter.setFont(font(TEXT))
     digits = instrument.price_digits
     for price in prices:
@@ -77,7 +78,7 @@ def draw_axes(
                 thousands(price, digits),
             )
     for tick in times:
-        x = round(frame.x(tick.time_s / period_s + 0.5))
+        x = round(frame.x(bar_index(tick.time_s, period_s) + 0.5))
         line = Palette.grid_major if tick.major else Palette.grid
         painter.fillRect(x, 0, 1, height, color(line))
         # A label cut by the edge reads as another time.

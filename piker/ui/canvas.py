@@ -27,6 +27,8 @@ from ..errors import PikerError
 from .feeds import Look, Watch
 from .live import draw_cursor, draw_legend, draw_live, legend_of
 from .mouse import Mouse
+from .notes import OlderNote, draw_older
+from .periods import bar_index, bar_time
 from .picture import Picture, Scene
 from .theme import Palette, color
 from .viewport import Viewport
@@ -82,6 +84,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         self.watch: Watch | None = None
         self.look: Look | None = None
         self.frame_scene: Scene | None = None
+        self.older = OlderNote()
         self.quotes = True
         self.mouse = Mouse(self)
         self._fresh = True
@@ -104,6 +107,7 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         """Show another instrument, from a fresh view; `None` for none."""
         self.watch, self.look = watch, None
         self.frame_scene = None
+        self.older = OlderNote()
         self.view = Viewport()
         self._fresh = True
         self.picture.forget()
@@ -113,16 +117,29 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
         watch = self.watch
         if watch is None or watch.period_s == period_s:
             return
-        ratio = watch.period_s / period_s
-        watch.period_s = period_s
-        self.view.reperiod(ratio, self._span())
+        before, watch.period_s = watch.period_s, period_s
+        self.view.reperiod(
+            lambda index: bar_index(bar_time(index, before), period_s),
+            self._span(),
+        )
         self.picture.forget()
-        self.refresh(watch.look())
+        look = watch.look()
+        self.view.extent(look.first, look.stop)
+        if self.view.right >= self.view.home:
+            # No more of the future than the newest bar leaves.
+            self.view.go_live()
+        self.refresh(look)
 
     def refresh(self, look: Look) -> None:
         """Take in what was seen and schedule a repaint."""
         self.look = look
         self.redraw()
+
+    def show_older(self, note: OlderNote) -> None:
+        """Say how it stands with the bars before the oldest."""
+        if note != self.older:
+            self.older = note
+            self.viewport().update()
 
     def redraw(self) -> None:
         watch = self.watch
@@ -167,6 +184,9 @@ class Canvas(pg.GraphicsView):  # type: ignore[misc]
                 painter, self.picture.candles, self.watch, self.look,
                 self.frame_scene, self.devicePixelRatioF(),
                 quotes=self.quotes, volume=self.picture.volume,
+            )
+            draw_older(
+                painter, self.frame_scene, self.look.first, self.older
             )
 
     def _paint_cursor(self, painter: QPainter) -> None:

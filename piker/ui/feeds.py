@@ -7,26 +7,55 @@ The window never awaits data: it looks at shared memory once per frame
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from ..data.bars import Bars
+import numpy.typing as npt
+
 from ..data.ticks import FeedState, Quote
 from ..errors import NoSuchPeriod
 from ..instruments import Instrument
+from .periods import bar_time
 
-__all__ = ['FeedLike', 'FlumeLike', 'Look', 'OpenFeed', 'Watch']
+__all__ = ['BarsLike', 'FeedLike', 'FlumeLike', 'Look', 'OpenFeed', 'Watch']
 
 _DAY_S = 86_400
+
+
+class BarsLike(Protocol):
+    """What the chart reads of bars, kept ones and resampled ones."""
+
+    @property
+    def segment_name(self) -> str: ...
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def next(self) -> int: ...
+
+    @property
+    def changes(self) -> int: ...
+
+    @property
+    def amended(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def view(
+        self, field: str, start: int, stop: int
+    ) -> npt.NDArray[Any]: ...
 
 
 class FlumeLike(Protocol):
     """One instrument's live data, as the data layer's ``Flume``."""
 
     instrument: Instrument
-    bars: dict[int, Bars]
+
+    @property
+    def bars(self) -> Mapping[int, BarsLike]: ...
 
     def quote(self) -> Quote: ...
 
@@ -41,6 +70,8 @@ class FlumeLike(Protocol):
 
     @property
     def backfilling(self) -> bool: ...
+
+    async def load_more(self, period_s: int, count: int) -> int: ...
 
 
 class FeedLike(Protocol):
@@ -63,6 +94,7 @@ class Look:
     first: int
     stop: int
     changes: int
+    amended: int
     quote: Quote
     state: FeedState
     age_s: int
@@ -86,7 +118,15 @@ class Watch:
         self.tick = float(self.instrument.tick_size)
         self.bars = self._current()
 
-    def _current(self) -> Bars:
+    def has(self, period_s: int) -> bool:
+        """Whether bars of this period are to be had."""
+        try:
+            self.flume.bars[period_s]
+        except (KeyError, NoSuchPeriod):
+            return False
+        return True
+
+    def _current(self) -> BarsLike:
         try:
             return self.flume.bars[self.period_s]
         except KeyError:
@@ -99,12 +139,13 @@ class Watch:
     def look(self) -> Look:
         bars = self.bars = self._current()
         age = self.flume.age_s
-        left = bars.next * self.period_s - time.time()
+        left = bar_time(bars.next, self.period_s) - time.time()
         return Look(
             segment=bars.segment_name,
             first=bars.first,
             stop=bars.next,
             changes=bars.changes,
+            amended=bars.amended,
             quote=self.flume.quote(),
             state=self.flume.state,
             age_s=int(age) if age < 1e9 else 0,
@@ -118,7 +159,7 @@ class Watch:
 
         With less history than that, the oldest price there is.
         """
-        for period in sorted(self.flume.bars, reverse=True):
+        for period in (60, 1):
             bars = self.flume.bars[period]
             if len(bars):
                 break

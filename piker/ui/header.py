@@ -11,6 +11,7 @@ from PyQt5.QtWidgets import QSizePolicy, QWidget
 
 from ..data.ticks import FeedState
 from .feeds import Look, Watch
+from .periods import period_words
 from .scales import format_count, thousands
 from .theme import Palette, color, font, metrics, shade
 
@@ -218,13 +219,23 @@ class StatusBar(QWidget):
     def text(self) -> str:
         return '  '.join(text for text, _ in self._left)
 
+    @property
+    def colored(self) -> list[tuple[str, str]]:
+        """What is shown on the left, with its colours."""
+        return list(self._left)
+
     def show_look(
         self, watch: Watch, look: Look, counters: dict[str, int], now_s: float
     ) -> None:
-        unit = f'{watch.period_s} s' if watch.period_s % 60 else (
-            f'{watch.period_s // 60} min'
-        )
-        left = [(f'{look.stop - look.first:,} bars of {unit}', Palette.dim)]
+        count = look.stop - look.first
+        bars = f'{count:,} bar{"" if count == 1 else "s"}'
+        left = [(f'{bars} of {period_words(watch.period_s)}', Palette.dim)]
+        missing = counters.get('missed', 0)
+        if missing:
+            left.append((
+                f'{missing:,} trade{"" if missing == 1 else "s"} missing',
+                Palette.amber,
+            ))
         if look.backfilling:
             left.append(('loading history…', Palette.accent))
         left.extend(
@@ -234,7 +245,7 @@ class StatusBar(QWidget):
         )
         left.extend(
             (f'{name} {counters[name]:,}', Palette.amber)
-            for name in ('gaps', 'missed', 'refused', 'reconnects')
+            for name in ('gaps', 'refused', 'reconnects')
             if counters.get(name)
         )
         right = f'{datetime.fromtimestamp(now_s, UTC):%H:%M:%S} UTC'

@@ -18,6 +18,7 @@ from .axes import (
 )
 from .feeds import Look, Watch
 from .painting import Candles
+from .periods import bar_time
 from .picture import Scene
 from .scales import format_count, format_left, format_moment, thousands
 from .theme import Palette, color, font, metrics, shade
@@ -116,7 +117,7 @@ def draw_cursor(
     )
     top = max(0, min(at.y() - 10, frame.height - tag.height))
     draw_tag(painter, tag, frame.width, top, scene.axis)
-    text = format_moment(index * watch.period_s, watch.period_s)
+    text = _moment(watch, index)
     wide = metrics(TEXT).horizontalAdvance(text) + 20
     left = max(0, min(x - wide // 2, frame.width - wide))
     painter.save()
@@ -129,6 +130,11 @@ def draw_cursor(
     painter.setPen(color('#ffffff'))
     painter.drawText(box, Qt.AlignCenter, text)
     painter.restore()
+
+
+def _moment(watch: Watch, index: int) -> str:
+    period = watch.period_s
+    return format_moment(int(bar_time(index, period)), period)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,7 @@ def legend_of(watch: Watch, look: Look, index: int) -> Legend:
     change = row[3] - before
     share = change / before * 100 if before else 0.0
     return Legend(
-        moment=format_moment(index * watch.period_s, watch.period_s),
+        moment=_moment(watch, index),
         prices=(o, h, low, c),
         volume=format_count(row[4]),
         change=change,

@@ -8,7 +8,6 @@ newest column alone, whatever the length of the history.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
 from PyQt5.QtCore import QSize
@@ -22,8 +21,8 @@ from .viewport import Frame, Viewport, fit_prices
 
 __all__ = ['Picture', 'Scene']
 
-# Late trades may amend a closed bar: the picture catches up this often.
-_AMEND_S = 1.0
+# The newest bars may change without being counted as amended (`Bars`).
+_LIVE = 2
 # Volume scales in steps of this ratio, so that a growing bar does not
 # rescale all others on every tick.
 _VOLUME_STEP = 1.12
@@ -59,8 +58,9 @@ class Picture:
         self._columns: Columns | None = None
         self._limits = (math.inf, -math.inf, 0.0)
         self._picture_key: object = None
-        self._sampled_at = 0.0
-        self._sampled_changes = -1
+        self._sampled = 0
+        self._amended = self._changes = -1
+        self._doubt = False
         self.axis = 72
 
     def compose(
@@ -79,7 +79,7 @@ class Picture:
         spacing = width / view.span
         merge = merge_factor(spacing * ratio)
         bars = watch.bars
-        live_start = max(look.first, (look.stop - 1) // merge * merge)
+        live_start = max(look.first, (look.stop - _LIVE) // merge * merge)
         start = max(look.first, math.floor(view.left))
         stop = min(live_start, math.ceil(view.right) + 1)
         self._sample(watch, look, start, stop, merge)
@@ -115,25 +115,26 @@ class Picture:
     def _sample(
         self, watch: Watch, look: Look, start: int, stop: int, merge: int
     ) -> None:
-        now = time.monotonic()
-        key = (watch, look.segment, start, stop, merge)
-        amended = (
-            look.changes != self._sampled_changes
-            and now - self._sampled_at >= _AMEND_S
-        )
-        if key == self._columns_key and not amended:
+        key = (watch, watch.period_s, look.segment, start, stop, merge)
+        amended = look.amended != self._amended
+        # It is counted just before the bar is written: look once more.
+        again = self._doubt and look.changes != self._changes
+        if key == self._columns_key and not (amended or again):
             return
         self._columns = sample(watch.bars, start, stop, merge)
         self._limits = self._columns.extremes()
         self._columns_key = key
-        self._sampled_at = now
-        self._sampled_changes = look.changes
+        self._sampled += 1
+        self._doubt = amended or (
+            self._doubt and look.changes == self._changes
+        )
+        self._amended, self._changes = look.amended, look.changes
 
     def _draw(
         self, watch: Watch, scene: Scene, size: QSize, ratio: float
     ) -> None:
         key = (
-            self._columns_key, self._sampled_at, scene.frame, scene.axis,
+            self._columns_key, self._sampled, scene.frame, scene.axis,
             scene.volume_top, size.width(), size.height(), ratio, self.volume,
         )
         if key == self._picture_key or self._columns is None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.bars import Bars
+from .feeds import BarsLike
 
 __all__ = ['Columns', 'merge_factor', 'sample']
 
@@ -60,7 +60,7 @@ def merge_factor(spacing: float) -> int:
     return max(1, math.ceil(1 / spacing - 1e-9))
 
 
-def sample(bars: Bars, start: int, stop: int, width: int) -> Columns:
+def sample(bars: BarsLike, start: int, stop: int, width: int) -> Columns:
     """
     The columns of bars ``start <= index < stop``, ``width`` bars in each.
 

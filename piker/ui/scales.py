@@ -28,6 +28,7 @@ __all__ = [
 
 _MANTISSAS = (Decimal(1), Decimal(2), Decimal('2.5'), Decimal(5))
 _DAY = 86_400
+_WEEK = 7 * _DAY
 # Steps that divide a day, so that every day starts on a tick.
 _STEPS_S = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
@@ -155,27 +156,77 @@ def _calendar_ticks(start: float, stop: float, least: float) -> list[date]:
     ]
 
 
+def _mondays(start: date, stop: date, step: int) -> Iterator[date]:
+    # Every `step` weeks from the first Monday of each month, as `_days`.
+    month = start.replace(day=1)
+    while month <= stop:
+        length = calendar.monthrange(month.year, month.month)[1]
+        after = month + timedelta(days=length)
+        day, end = _monday(month), _monday(after)
+        while day < end:
+            if day.day <= 7 or day + timedelta(weeks=step) <= end:
+                yield day
+            day += timedelta(weeks=step)
+        month = after
+
+
+def _monday(day: date) -> date:
+    """The first Monday from ``day`` on."""
+    return day + timedelta(days=-day.weekday() % 7)
+
+
+def _week_ticks(start: float, stop: float, least: float) -> list[TimeTick]:
+    for weeks in (1, 2):
+        if weeks * _WEEK >= least:
+            a = datetime.fromtimestamp(start, UTC).date()
+            b = datetime.fromtimestamp(stop, UTC).date()
+            days = list(_mondays(a, b, weeks))
+            break
+    else:
+        early = start - _WEEK
+        least = max(least, 15 * _DAY)
+        days = [_monday(day) for day in _calendar_ticks(early, stop, least)]
+    return [
+        TimeTick(
+            _stamp(day),
+            _day_label(day.replace(day=1) if day.day <= 7 else day),
+            day.day <= 7,
+        )
+        for day in days if start <= _stamp(day) <= stop
+    ]
+
+
 def time_ticks(
-    start: float, stop: float, width: float, gap: float = 92
+    start: float,
+    stop: float,
+    width: float,
+    gap: float = 92,
+    *,
+    period_s: int = 1,
 ) -> list[TimeTick]:
     """
     Moments to label from ``start`` to ``stop``, both included, rising.
 
     ``width`` is the pixels between the two, ``gap`` the least distance of
     two labels.  Midnight is labelled with its date, the first of a month
-    with its month, the first of January with its year.
+    with its month, the first of January with its year.  Only moments that a
+    bar of ``period_s`` opens at are labelled; for weekly ones, the first
+    Monday stands for its month and year.
     """
     if stop <= start or width <= 0:
         return []
     least = (stop - start) * gap / width
-    at = bisect_left(_STEPS_S, least)
-    if at == len(_STEPS_S):
+    if period_s == _WEEK:
+        return _week_ticks(start, stop, least)
+    steps = [step for step in _STEPS_S if step % period_s == 0]
+    at = bisect_left(steps, least)
+    if at == len(steps):
         return [
             TimeTick(_stamp(day), _day_label(day), day.day == 1)
             for day in _calendar_ticks(start, stop, least)
             if start <= _stamp(day) <= stop
         ]
-    step = _STEPS_S[at]
+    step = steps[at]
     found = []
     for n in range(math.ceil(start / step), math.floor(stop / step) + 1):
         when = datetime.fromtimestamp(n * step, UTC)
@@ -192,15 +243,17 @@ def format_moment(time_s: int, period_s: int) -> str:
     """``Fri 9 Aug 2024  14:03`` as the label under the crosshair."""
     when = datetime.fromtimestamp(time_s, UTC)
     day = f'{when:%a} {when.day} {when:%b %Y}'
-    if period_s >= _DAY:
+    if period_s >= _DAY:  # weeks by their Monday
         return day
     clock = f'{when:%H:%M:%S}' if period_s < 60 else f'{when:%H:%M}'
     return f'{day}  {clock}'
 
 
 def format_left(seconds: float) -> str:
-    """A countdown: ``00:42``, ``03:07:00``."""
+    """A countdown: ``00:42``, ``03:07:00``, ``2d 03:07``."""
     left = max(0, math.ceil(seconds))
     hours, rest = divmod(left, 3600)
+    if hours >= 24:
+        return f'{hours // 24}d {hours % 24:02d}:{rest // 60:02d}'
     clock = f'{rest // 60:02d}:{rest % 60:02d}'
     return f'{hours:02d}:{clock}' if hours else clock

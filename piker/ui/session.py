@@ -5,6 +5,7 @@ import trio
 
 from ..errors import PikerError
 from .feeds import FlumeLike, OpenFeed
+from .history import Pager
 from .window import ChartWindow
 
 __all__ = ['Session']
@@ -75,7 +76,8 @@ class Session:
                     self.flume = feed[symbol]
                     self.window.show_flume(self.flume)
                     self.live.set()
-                    await trio.sleep_forever()
+                    # Loads older history until the chart goes.
+                    await Pager(self.window, self.flume).run()
             except* PikerError as group:
                 failed = _first(group)
         if failed is None or scope.cancel_called:

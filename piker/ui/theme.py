@@ -101,6 +101,18 @@ QPushButton {{
     background: transparent; color: {Palette.dim};
     border: none; border-radius: 4px; padding: 0 10px;
 }}
+QPushButton#period {{ padding: 0; }}
+QPushButton#menu {{
+    background: {Palette.raised}; color: {Palette.accent}; padding: 0;
+}}
+QMenu {{
+    background: {Palette.raised}; color: {Palette.text};
+    border: 1px solid {Palette.border}; padding: 4px;
+}}
+QMenu::item {{ padding: 5px 18px; border-radius: 3px; }}
+QMenu::item:selected {{
+    background: {Palette.border}; color: {Palette.accent};
+}}
 QPushButton:hover {{ background: {Palette.raised}; color: {Palette.text}; }}
 QPushButton:checked {{
     background: {Palette.raised}; color: {Palette.accent};

@@ -8,6 +8,8 @@ the bars until somebody takes hold of the axis.  Bar ``i`` covers the indices
 """
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ['Frame', 'Viewport', 'fit_prices']
@@ -17,6 +19,8 @@ _AHEAD = 0.06
 _LEAST_SPAN = 12.0
 # At least this many bars stay in sight however far one pans.
 _KEEP = 3.0
+# A screen, but no more than this, is kept loaded left of what is shown.
+_MOST_MARGIN = 2000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,14 @@ class Viewport:
         """Where the right edge is while following."""
         return self.stop + self.span * _AHEAD
 
+    @property
+    def lacking(self) -> int:
+        """Older bars it takes to have a screen of them left of this one."""
+        margin = min(self.span, _MOST_MARGIN)
+        lack = self.first - (self.left - margin)
+        # Somewhat more at once than one step of panning needs.
+        return math.ceil(lack + margin / 2) if lack > 0 else 0
+
     def extent(self, first: int, stop: int) -> None:
         """Take note of the bars there are: ``first <= index < stop``."""
         self.first, self.stop = first, stop
@@ -119,6 +131,8 @@ class Viewport:
         following; there is no zooming out past all bars.
         """
         widest = max(_LEAST_SPAN * 4, (self.stop - self.first) * 1.25)
+        # A view that shows more than there is may keep doing so.
+        widest = max(widest, self.span)
         span = min(max(self.span * factor, _LEAST_SPAN), widest)
         if self.following or at is None:
             self.span = span
@@ -169,14 +183,14 @@ class Viewport:
         if self.prices:
             self.prices = (self.prices[0] + by, self.prices[1] + by)
 
-    def reperiod(self, ratio: float, span: float) -> None:
+    def reperiod(self, move: Callable[[float], float], span: float) -> None:
         """
         The same moment in bars of another period.
 
-        ``ratio`` is the old period over the new one, ``span`` the bars to
-        show.
+        ``move`` turns an index of the old period into one of the new,
+        ``span`` is the bars to show.
         """
-        middle = (self.right - self.span / 2) * ratio
+        middle = move(self.right - self.span / 2)
         self.span = span
         self.right = middle + span / 2
         self.prices = None

@@ -13,7 +13,6 @@ from PyQt5.QtGui import (
     QResizeEvent,
 )
 from PyQt5.QtWidgets import (
-    QButtonGroup,
     QHBoxLayout,
     QMainWindow,
     QPushButton,
@@ -26,14 +25,17 @@ from .actions import chart_commands
 from .canvas import Canvas
 from .feeds import FlumeLike, Look, Watch
 from .header import HEIGHT, FeedPill, Header, StatusBar
+from .notes import OlderNote
 from .panels import HelpPanel, Notice
+from .periodbar import PeriodBar
 from .scales import thousands
 from .theme import STYLE, Palette, color, font
 
 __all__ = ['ChartWindow']
 
 _FRAME_MS = 16
-PERIODS = {1: '1s', 60: '1m'}
+# Below this width the periods are in a menu.
+_NARROW = 1180
 
 
 class ChartWindow(QMainWindow):
@@ -42,10 +44,13 @@ class ChartWindow(QMainWindow):
 
     It is told what to show (`show_loading`, `show_flume`, `show_error`) and
     asks for another symbol by ``load_requested``; ``closed`` is emitted once
-    when it goes.  It holds no feed and awaits nothing.
+    when it goes.  It holds no feed and awaits nothing.  While the view lacks
+    older bars, ``older_wanted`` says so once a frame: the period in s and how
+    many bars; `show_older` tells it what comes of that.
     """
 
     load_requested = pyqtSignal(str)
+    older_wanted = pyqtSignal(int, int)
     closed = pyqtSignal()
 
     def __init__(self, *, period_s: int = 60) -> None:
@@ -54,6 +59,7 @@ class ChartWindow(QMainWindow):
         self.symbol = ''
         self.frames = 0
         self._look: Look | None = None
+        self._older: dict[int, OlderNote] = {}
         self._closed = False
         self._frozen = False
         self.setStyleSheet(STYLE)
@@ -95,22 +101,8 @@ class ChartWindow(QMainWindow):
         row.setContentsMargins(0, 0, 16, 0)
         row.setSpacing(4)
         row.addWidget(self.header)
-        group = QButtonGroup(self)
-        self.period_buttons: dict[int, QPushButton] = {}
-        for period, text in PERIODS.items():
-            button = QPushButton(text)
-            button.setCheckable(True)
-            button.setFont(font(13, bold=True))
-            button.setFixedHeight(28)
-            button.setFocusPolicy(Qt.NoFocus)
-            button.setChecked(period == self.period_s)
-            button.setToolTip(self.commands[f'period.{text}'].help)
-            button.clicked.connect(
-                lambda _=False, name=f'period.{text}': self.commands.run(name)
-            )
-            group.addButton(button)
-            row.addWidget(button)
-            self.period_buttons[period] = button
+        self.periods = PeriodBar(self.commands, self.period_s)
+        row.addWidget(self.periods)
         row.addSpacing(10)
         row.addWidget(self.pill)
         body = QWidget()
@@ -130,6 +122,7 @@ class ChartWindow(QMainWindow):
     def show_loading(self, symbol: str) -> None:
         """Another symbol is on its way; nothing of the old one stays."""
         self.symbol = symbol
+        self._older.clear()
         self._look = None
         self._frozen = False
         self.canvas.show_watch(None)
@@ -168,15 +161,27 @@ class ChartWindow(QMainWindow):
     def show_period(self, period_s: int) -> None:
         """Change the bar period."""
         watch = self.canvas.watch
-        if watch is not None and period_s not in watch.flume.bars:
+        if watch is not None and not watch.has(period_s):
+            self.periods.show_period(self.period_s)
             return
         self.period_s = period_s
-        for period, button in self.period_buttons.items():
-            button.setChecked(period == period_s)
+        self.periods.show_period(period_s)
         if watch is not None:
-            self.canvas.show_period(period_s)
+            self.canvas.show_older(self._older.get(period_s, OlderNote()))
+            try:
+                self.canvas.show_period(period_s)
+            except PikerError as err:
+                self._on_unreadable(err)
+                return
             self._look = None
             self.on_frame()
+
+    def show_older(self, period_s: int, note: OlderNote) -> None:
+        """Say how it stands with bars of a period before the oldest."""
+        self._older[period_s] = note
+        watch = self.canvas.watch
+        if watch is not None and watch.period_s == period_s:
+            self.canvas.show_older(note)
 
     def on_frame(self) -> None:
         """Look at shared memory; repaint if anything is new."""
@@ -187,12 +192,16 @@ class ChartWindow(QMainWindow):
             look = watch.look()
             counters = watch.flume.counters
             self.status.show_look(watch, look, counters, time.time())
-            if look == self._look:
-                return
-            self.canvas.refresh(look)
-            self.header.show_look(watch, look)
+            new = look != self._look
+            if new:
+                self.canvas.refresh(look)
+                self.header.show_look(watch, look)
         except PikerError as err:
             self._on_unreadable(err)
+            return
+        if lacking := self.canvas.view.lacking:
+            self.older_wanted.emit(watch.period_s, lacking)
+        if not new:
             return
         self._look = look
         self.frames += 1
@@ -242,6 +251,7 @@ class ChartWindow(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self.periods.set_narrow(self.width() < _NARROW)
         self.help.setGeometry(self.centralWidget().rect())
         if self.notice.isVisible():
             self.notice.place()

@@ -11,6 +11,7 @@ import numpy as np
 import trio
 
 from piker.data.bars import BAR_DTYPE, BarWriter
+from piker.data.resample import ResampledBars, base_period
 from piker.data.ticks import FeedState, TickWriter
 from piker.errors import NoSuchSymbol
 from piker.instruments import Instrument
@@ -46,8 +47,22 @@ def walk(
     return rows
 
 
+class Periods(dict):
+    """Resamples what is asked for and not there."""
+
+    def __missing__(self, period):
+        self[period] = ResampledBars(self[base_period(period)], period)
+        return self[period]
+
+
 class FakeFlume:
-    """Has the shape of the data layer's flume; writes its own segments."""
+    """
+    Has the shape of the data layer's flume; writes its own segments.
+
+    ``older`` says how many older bars of each kept period there are to be
+    loaded; ``asked`` what was asked for.  ``gate`` holds `load_more` back
+    until it is set, ``error`` makes it fail.
+    """
 
     def __init__(
         self,
@@ -61,7 +76,13 @@ class FakeFlume:
         seed=1,
         now_s=None,
         description='Bitcoin / Tether',
+        older=0,
     ):
+        self.older = {60: older, 1: older}
+        self.asked = []
+        self.gate = None
+        self.error = None
+        self.loading = 0
         self.instrument = Instrument(
             id=f'{symbol}.sim', raw_symbol=symbol.upper(),
             base=symbol[:-4], quote=symbol[-4:],
@@ -72,13 +93,13 @@ class FakeFlume:
         stem = f'piker-uitest-{os.getpid()}-{next(_SERIAL)}'
         self.now_s = time.time() if now_s is None else now_s
         self.writers = {}
-        self.bars = {}
+        self.bars = Periods()
         for period, size in zip((60, 1), sizes, strict=True):
             index = int(self.now_s) // period
             writer = BarWriter(
                 f'{stem}-{period}', self.instrument.id, period, index,
-                capacity=1 << max(12, (size * 2).bit_length()),
-                back=size + 16,
+                capacity=1 << max(12, (size * 2 + older).bit_length()),
+                back=size + older + 16,
             )
             self.writers[period] = self.bars[period] = writer
             if not size:
@@ -127,6 +148,34 @@ class FakeFlume:
     @property
     def counters(self):
         return self.reader.counters
+
+    async def load_more(self, period_s, count):
+        self.asked.append((period_s, count))
+        bars, base = self.bars[period_s], base_period(period_s)
+        before = len(bars)
+        self.loading += 1
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            await trio.lowlevel.checkpoint()
+            if self.error is not None:
+                raise self.error
+        finally:
+            self.loading -= 1
+        size = min(count * (period_s // base), self.older[base])
+        self.older[base] -= size
+        self.prepend(base, size)
+        return len(bars) - before
+
+    def prepend(self, period, size):
+        """Older bars that end at the price that the oldest begins with."""
+        writer = self.writers[period]
+        if size:
+            writer.prepend(walk(
+                size, price=float(writer['open'][0]), tick=self.tick,
+                volatility=3e-4 * (period / 60) ** 0.5, seed=size,
+                end_index=writer.first, period_s=period,
+            ))
 
     def trade(self, price, size=0.5):
         """A trade in the newest bar of every period."""

@@ -95,8 +95,8 @@ async def test_strict_sessions_raise(window, two):
 
 
 async def test_a_period_that_is_not_there(window, two, nursery):
-    window.period_s = 300
+    window.period_s = 7
     session = Session(window, FakeFeed(two).open)
     nursery.start_soon(session.run, 'btcusdt.sim')
     await settle()
-    assert 'has no 300 s bars' in window.notice.text
+    assert 'bars of 7 s are not to be had' in window.notice.text

@@ -79,8 +79,31 @@ def test_period_change_keeps_the_moment():
     view = at(stop=100_000, span=200.0)
     view.pan(-40_000)
     middle = view.right - view.span / 2
-    view.reperiod(1 / 60, 200)
+    view.reperiod(lambda index: index / 60, 200)
     assert (view.right - view.span / 2) == pytest.approx(middle / 60)
+
+
+def test_zooming_out_never_shows_fewer_bars():
+    view = at(stop=10, span=200)
+    view.zoom(1.25)
+    assert view.span == 200
+    view.zoom(0.8)
+    assert view.span == 160
+
+
+def test_what_a_view_lacks():
+    view = at(stop=1000, span=100)
+    assert view.lacking == 0
+    view.pan(-780)
+    assert view.left == pytest.approx(126)
+    assert view.lacking == 0
+    view.pan(-50)
+    assert view.lacking == 24 + 50
+    view.extent(-view.lacking, 1000)
+    assert view.lacking == 0
+    few = at(stop=20, span=100)
+    assert few.lacking == pytest.approx(86 + 20 - 26 + 150 - 20, abs=100)
+    assert at(stop=10**6, span=1.2e6).lacking < 400_000
 
 
 @given(

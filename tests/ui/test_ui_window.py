@@ -165,13 +165,54 @@ def test_backfill_shows_and_keeps_the_view(chart, flume, make_flume):
     assert '601 bars' in chart.status.text
 
 
-def test_periods(chart, app):
-    QTest.keyClick(chart, Qt.Key_1)
-    assert chart.canvas.watch.period_s == 1
-    assert chart.period_buttons[1].isChecked()
-    app.processEvents()
-    chart.period_buttons[60].click()
-    assert chart.canvas.watch.period_s == 60
+@pytest.mark.parametrize(
+    ('lost', 'words'),
+    [(0, ''), (1, '1 trade missing'), (1234, '1,234 trades missing')],
+)
+def test_lost_trades_are_said(chart, flume, lost, words):
+    flume.ring.count('missed', lost)
+    chart.on_frame()
+    told = dict(chart.status.colored)
+    if lost:
+        assert told[words] == Palette.amber
+    assert ('missing' in chart.status.text) == bool(lost)
+
+
+def test_a_late_trade_shows_in_a_closed_bar_at_once(chart, flume):
+    canvas = chart.canvas
+    flume.trade(flume.last)
+    chart.on_frame()
+    index = flume.bars[60].next - 30
+    high = canvas.picture._columns.extremes()[1]
+    flume.writers[60].update(
+        index, high, high + 50, high, high, 1.0, high, 3
+    )
+    chart.on_frame()
+    assert canvas.picture._columns.extremes()[1] == high + 50
+    # Resampled ones as well.
+    chart.show_period(300)
+    flume.writers[60].update(
+        index, high, high + 90, high, high, 1.0, high, 3
+    )
+    chart.on_frame()
+    assert canvas.picture._columns.extremes()[1] == high + 90
+
+
+def test_an_amendment_counted_before_it_is_written(chart, flume):
+    """The writer counts first: the picture looks once more."""
+    writer, canvas = flume.writers[60], chart.canvas
+    index = writer.next - 30
+    high = canvas.picture._columns.extremes()[1]
+    write = writer._write
+
+    def look_first(*args):
+        chart.on_frame()
+        write(*args)
+
+    writer._write = look_first
+    writer.update(index, high, high + 50, high, high, 1.0, high, 3)
+    chart.on_frame()
+    assert canvas.picture._columns.extremes()[1] == high + 50
 
 
 def test_help_by_key(chart):
