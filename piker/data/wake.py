@@ -16,11 +16,12 @@ from __future__ import annotations
 import array
 import logging
 import os
+import select
 import socket
 import struct
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,13 @@ class Sleeper:
     ) -> None:
         self._peer = peer
         self._fd = fd
+        # One wait for both of them: a nursery a sleep would cost more than
+        # all the rest of reading a tick.
+        self._either = select.epoll()
+        self._either.register(fd, select.EPOLLIN)
+        self._either.register(peer, select.EPOLLIN)
+        self._peer_ended = select.poll()
+        self._peer_ended.register(peer, select.POLLIN)
         number, slot = _REPLY.unpack(numbers)
         self._sleeping = flags.column_view('sleeping')
         self._ring = flags.column_view('ring_sleeps')
@@ -211,6 +219,7 @@ class Sleeper:
     def close(self) -> None:
         """Give the place back to the hub."""
         self.disarm()
+        self._either.close()
         os.close(self._fd)
         self._peer.close()
 
@@ -220,23 +229,13 @@ class Sleeper:
 
         Raises `ActorDied` if the writer's process ends or drops the ring.
         """
-        ended = False
-
-        async def watch_peer() -> None:
-            # The hub never sends a second message: readable means closed.
-            nonlocal ended
-            await trio.lowlevel.wait_readable(self._peer.fileno())
-            ended = True
-            nursery.cancel_scope.cancel()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_peer)
-            await trio.lowlevel.wait_readable(self._fd)
-            nursery.cancel_scope.cancel()
-        if ended:
-            raise ActorDied('the writer of the ring has ended')
-        with suppress(BlockingIOError):
+        await trio.lowlevel.wait_readable(self._either)
+        try:
             os.eventfd_read(self._fd)
+        except BlockingIOError:
+            # The hub never sends a second message: readable means closed.
+            if self._peer_ended.poll(0):
+                raise ActorDied('the writer of the ring has ended') from None
 
 
 async def connect_sleeper(address: str, ring: str) -> Sleeper:
