@@ -148,6 +148,9 @@ class Intake:
                     self._ask = row
             out.append(row)
         count = self.ring.count
+        if trade:
+            for builder in self.builders.values():
+                builder.flush()
         if fills:
             count('trades', fills)
         if quotes:
@@ -205,7 +208,7 @@ class Intake:
         self.last_ns = max(self.last_ns, time)
         if time >= self.seam_ns:
             for builder in self.builders.values():
-                builder.put(time, price, size, count)
+                builder.collect(time, price, size, count)
             day = time // _DAY_NS
             if day > self._day:
                 self._day, self._lots = day, 0

@@ -49,6 +49,8 @@ class BarBuilder:
         self._lots = 0
         self._turnover = 0.0
         self._trades = 0
+        self._last = seed
+        self._dirty = False
         self.amended = 0
 
     def advance(self, now_ns: int) -> int:
@@ -65,19 +67,31 @@ class BarBuilder:
 
     def put(self, time_ns: int, price: float, size: float, count: int) -> bool:
         """
+        `collect` one trade and `flush`.
+        """
+        placed = self.collect(time_ns, price, size, count)
+        self.flush()
+        return placed
+
+    def collect(
+        self, time_ns: int, price: float, size: float, count: int
+    ) -> bool:
+        """
         Take a trade of ``count`` fills; ``False`` if it is too old to place.
 
-        Trades must come in the tape's order.
+        Trades must come in the tape's order.  They are in the buffer after
+        the next `flush`, which comes once a batch: writing a bar costs more
+        than all the sums.
         """
         index = time_ns // self.period_ns
         if index != self._index:
+            self.flush()
             if index >= self.writer.next:
                 self.advance(time_ns)
             elif index < self.writer.first:
                 return False
             self._load(index)
-        lots = round(size * self._scale)
-        self._lots += lots
+        self._lots += round(size * self._scale)
         self._turnover += price * size
         if not self._trades:
             self._open = self._high = self._low = price
@@ -86,6 +100,16 @@ class BarBuilder:
         elif price < self._low:
             self._low = price
         self._trades += count
+        self._last = price
+        self._dirty = True
+        return True
+
+    def flush(self) -> None:
+        """Write the bar that trades went into, if there were any."""
+        if not self._dirty:
+            return
+        self._dirty = False
+        index, price = self._index, self._last
         volume = self._lots / self._scale
         self.writer.update(
             index, self._open, self._high, self._low, price, volume,
@@ -96,7 +120,6 @@ class BarBuilder:
             self._close = price
         else:
             self._amend_after(index, newest, price)
-        return True
 
     def _load(self, index: int) -> None:
         """Go on with a bar that exists."""
