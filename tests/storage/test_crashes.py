@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from suite import wait_until
 from storage.conftest import BARS, SYMBOL, bars, trades
+from suite import wait_until
 
 from piker.data.storage import Store
 from piker.service import is_alive

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import deltalake
 import polars as pl
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from ...errors import BadInput
 from .names import TableId, is_remote, join
@@ -22,6 +22,7 @@ from .table import translated
 __all__ = ['list_tables', 'note_table']
 
 _INDEX = '_index'
+_TRIES = 5
 
 
 def list_tables(root: str, options: Mapping[str, str]) -> list[TableId]:
@@ -74,16 +75,22 @@ def note_table(
     if not gone and table_id in _indexed(root, options):
         return
     uri = join(root, _INDEX)
+    row = pl.DataFrame({
+        'provider': [table_id.provider],
+        'local': [table_id.local],
+        'kind': [table_id.kind],
+        'gone': [gone],
+        'written': [time.time_ns()],
+    })
     with translated(uri, 'be written'):
-        deltalake.write_deltalake(
-            uri,
-            pl.DataFrame({
-                'provider': [table_id.provider],
-                'local': [table_id.local],
-                'kind': [table_id.kind],
-                'gone': [gone],
-                'written': [time.time_ns()],
-            }),
-            mode='append',
-            storage_options=dict(options) or None,
-        )
+        for attempt in range(_TRIES):
+            try:
+                deltalake.write_deltalake(
+                    uri, row, mode='append',
+                    storage_options=dict(options) or None,
+                )
+                return
+            except CommitFailedError:
+                # Several made the index in the same instant.
+                if attempt == _TRIES - 1:
+                    raise

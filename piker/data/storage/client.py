@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -117,12 +117,13 @@ class StoreClient:
 
     @asynccontextmanager
     async def record(
-        self, flumes: list[FlumeInfo]
+        self, flumes: Callable[[], Sequence[FlumeInfo]]
     ) -> AsyncGenerator[None, None]:
         """
         Have this process's shared memory stored while the body runs.
 
-        Enters at once and never raises by itself: the registration is made,
+        ``flumes`` is called whenever the store comes (back) up, since
+        buffers that have grown since have new names.  Enters at once and never raises by itself: the registration is made,
         and made again, in the background.  What has not been written when
         the body ends is written then, by the daemon.
         """
@@ -133,22 +134,23 @@ class StoreClient:
             finally:
                 nursery.cancel_scope.cancel()
 
-    async def _keep_recording(self, flumes: list[FlumeInfo]) -> None:
+    async def _keep_recording(
+        self, flumes: Callable[[], Sequence[FlumeInfo]]
+    ) -> None:
         pid = os.getpid()
         failures = 0
         told = ''
         while True:
             try:
                 async with self._context(
-                    'record', flumes=[pack(flume) for flume in flumes],
+                    'record', flumes=[pack(flume) for flume in flumes()],
                     pid=pid, started=started_ticks(pid),
                 ) as (ctx, _):
                     failures, told = 0, ''
                     await ctx.result()
             except SegmentGone as err:
-                # Ours was dropped in the same moment.
+                # It grew or was dropped in the same moment.
                 log.debug('not recorded: %s', err)
-                return
             except PikerError as err:
                 if str(err) != told:
                     log.warning('not recording for now: %s', err)

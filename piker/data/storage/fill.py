@@ -62,15 +62,20 @@ async def fill_gaps(
     filled = 0
     for gap in reversed(gaps):
         for page in _pages(gap, period):
-            rows = await fetch(instrument_id, period_s, *page)
-            rows = _whole(rows, page, period)
-            if len(rows):
+            left = page
+            # A venue with smaller pages gives the newest part of ours.
+            while left.end_ns > left.start_ns:
+                rows = await fetch(instrument_id, period_s, *left)
+                rows = _whole(rows, left, period)
+                if not len(rows):
+                    break
                 await trio.to_thread.run_sync(
                     store.append_bars, instrument_id, period_s, rows
                 )
-            filled += len(rows)
+                filled += len(rows)
+                left = Gap(left.start_ns, int(rows['time'][0]))
             if progress:
-                progress((page.end_ns - page.start_ns) // period)
+                progress(page.bars(period_s))
     missing = sum(gap.bars(period_s) for gap in gaps)
     return Filled(len(gaps), missing, filled)
 

@@ -214,7 +214,8 @@ class Recorder:
         """
         try:
             found = await trio.to_thread.run_sync(
-                step, limiter=self._limiter, cancellable=self._hurry
+                step, limiter=self._limiter,
+                abandon_on_cancel=self._hurry,  # type: ignore[call-arg]
             )
         except PikerError as err:
             self._note(err)

@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
-# How often a rewrite that others got in the way of is done again.
-_REWRITES = 5
+# How often what others got in the way of is done again.
+_TRIES = 5
 _COMMIT_RETRIES = 100
 # Kept this long: what readers of an older snapshot may still be reading, and
 # what a writer may be about to commit.
@@ -51,7 +51,7 @@ _PROPERTIES = {
     'delta.checkpointInterval': '50',
     'delta.dataSkippingStatsColumns': f'time,{WRITTEN}',
     'delta.deletedFileRetentionDuration': 'interval 1 days',
-    'delta.logRetentionDuration': 'interval 1 days',
+    'delta.logRetentionDuration': 'interval 1 hours',
     'delta.setTransactionRetentionDuration': 'interval 30 days',
 }
 _FAR_NS = 1 << 62
@@ -264,26 +264,38 @@ class Table:
         the very same commit: see `position`.
         """
         with self._lock, translated(self.uri, 'be written'):
-            delta = self._open() or self._create()
-            if not self._newest_write:
-                self._newest_write = max(
-                    (f.written for f in _files(delta)), default=0
-                )
-            # Never less than before, whatever the wall clock does.
-            self._newest_write = max(time.time_ns(), self._newest_write + 1)
-            rings = [deltalake.Transaction(ring, position)] if ring else None
-            deltalake.write_deltalake(
-                delta,
-                frame.with_columns(
-                    pl.lit(self._newest_write, pl.Int64).alias(WRITTEN)
-                ),
-                mode='append',
-                writer_properties=_writer_properties(len(frame)),
-                commit_properties=deltalake.CommitProperties(
-                    max_commit_retries=_COMMIT_RETRIES,
-                    app_transactions=rings,
-                ),
+            for attempt in range(_TRIES):
+                try:
+                    self._append(frame, ring, position)
+                    return
+                except CommitFailedError as err:
+                    # Made or deleted by somebody in the same instant.
+                    if attempt == _TRIES - 1:
+                        raise
+                    log.debug('%s: writing it again: %s', self.id, err)
+                    self._delta = None
+
+    def _append(self, frame: pl.DataFrame, ring: str, position: int) -> None:
+        delta = self._open() or self._create()
+        if not self._newest_write:
+            self._newest_write = max(
+                (f.written for f in _files(delta)), default=0
             )
+        # Never less than before, whatever the wall clock does.
+        self._newest_write = max(time.time_ns(), self._newest_write + 1)
+        rings = [deltalake.Transaction(ring, position)] if ring else None
+        deltalake.write_deltalake(
+            delta,
+            frame.with_columns(
+                pl.lit(self._newest_write, pl.Int64).alias(WRITTEN)
+            ),
+            mode='append',
+            writer_properties=_writer_properties(len(frame)),
+            commit_properties=deltalake.CommitProperties(
+                max_commit_retries=_COMMIT_RETRIES,
+                app_transactions=rings,
+            ),
+        )
 
     def rewrite(
         self,
@@ -296,7 +308,7 @@ class Table:
 
         Rows that others put there meanwhile make it start over.
         """
-        for attempt in range(_REWRITES):
+        for attempt in range(_TRIES):
             # Pinned: the log must see what came after what we have read.
             delta = self.delta()
             snapshot = Snapshot(
@@ -316,7 +328,7 @@ class Table:
                     )
                     return
                 except CommitFailedError as err:
-                    if attempt == _REWRITES - 1:
+                    if attempt == _TRIES - 1:
                         raise
                     log.debug('%s: rewriting it again: %s', self.id, err)
 
