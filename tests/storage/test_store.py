@@ -72,6 +72,8 @@ def test_bars_and_ticks_come_back(store: Store) -> None:
     again = Store(store.root, store.options)
     assert (again.read_bars(SYMBOL, 1) == rows).all()
     assert again.bars_frame(SYMBOL, 1).height == 600
+    columns = again.read_bar_columns(SYMBOL, 1)
+    assert all((columns[f] == rows[f]).all() for f in rows.dtype.names or ())
     assert again.scan(SYMBOL, TICKS).collect().height == 500
 
 

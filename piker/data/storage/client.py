@@ -123,9 +123,10 @@ class StoreClient:
         Have this process's shared memory stored while the body runs.
 
         ``flumes`` is called whenever the store comes (back) up, since
-        buffers that have grown since have new names.  Enters at once and never raises by itself: the registration is made,
-        and made again, in the background.  What has not been written when
-        the body ends is written then, by the daemon.
+        buffers that have grown since have new names.  Enters at once and
+        never raises by itself: the registration is made, and made again, in
+        the background.  What has not been written when the body ends is
+        written then, by the daemon.
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_recording, flumes)

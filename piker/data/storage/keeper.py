@@ -150,6 +150,8 @@ class Keeper:
     def _stage(
         self, symbol: str, period_s: int, start_ns: int, end_ns: int
     ) -> dict[str, Any]:
+        from .schema import pack_into
+
         bounds = self.store.bounds(symbol, f'bars_{period_s}s')
         nothing = {'segment': '', 'rows': 0, 'next_ns': 0}
         if bounds is None:
@@ -159,19 +161,18 @@ class Keeper:
         end_ns = min(end_ns, bounds[1] + period)
         while start_ns < end_ns:
             stop = min(end_ns, start_ns + LOAN_BARS * period)
-            rows = self.store.read_bars(symbol, period_s, start_ns, stop)
+            frame = self.store.bars_frame(symbol, period_s, start_ns, stop)
             start_ns = stop
-            if len(rows):
+            if len(frame):
                 break
         else:
             return nothing
         name = f'{self._prefix}loan{next(self._loans)}'
-        segment = Segment.create(name, BAR_DTYPE, len(rows))
-        for field in BAR_DTYPE.names or ():
-            segment.columns[field][:] = rows[field]
+        segment = Segment.create(name, BAR_DTYPE, len(frame))
+        pack_into(frame, segment.columns)
         return {
             'segment': name,
-            'rows': len(rows),
+            'rows': len(frame),
             'next_ns': start_ns if start_ns < end_ns else 0,
         }
 
