@@ -54,8 +54,8 @@ def start_daemon(tree: Tree) -> Iterator[Callable[..., Daemon]]:
     """Start ``pikerd`` with these options; ended after the test."""
     started: list[Daemon] = []
 
-    def start(*options: str) -> Daemon:
-        started.append(Daemon(tree, list(options)))
+    def start(*options: str, storage: bool = False) -> Daemon:
+        started.append(Daemon(tree, list(options), storage))
         return started[-1]
 
     yield start

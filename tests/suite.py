@@ -59,9 +59,18 @@ def children_of(pid: int) -> list[psutil.Process]:
 
 
 class Daemon:
-    """A ``pikerd`` in a process of its own, and its command line."""
+    """
+    A ``pikerd`` in a process of its own, and its command line.
 
-    def __init__(self, tree: Tree, options: list[str]) -> None:
+    Nothing is stored unless ``storage`` says so: most tests have enough to
+    watch without one process more.
+    """
+
+    def __init__(
+        self, tree: Tree, options: list[str], storage: bool = False
+    ) -> None:
+        if not storage:
+            options = ['--set=storage.enabled=false', *options]
         self.tree = tree
         self.log_file = Path(os.environ['PIKER_DATA_DIR']) / 'log'
         with self.log_file.open('ab') as log:

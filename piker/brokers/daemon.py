@@ -11,8 +11,9 @@ import trio
 from ..clock import SystemClock
 from ..data.bus import open_bus
 from ..data.endpoints import BUS
+from ..data.storage import StoreClient, table_root
 from ..errors import as_piker_error, to_wire
-from ..service import actor_state, daemon_life, tractor
+from ..service import TreeClient, actor_state, daemon_life, tractor
 from . import backend_factory
 
 __all__ = ['brokerd']
@@ -37,10 +38,19 @@ async def brokerd(
             # the venue counts all workers' requests as one
             share = 1 / settings['feed']['workers']
             own = settings['providers'].get(provider, {}) | {'share': share}
+            storage = settings['storage']
+            store = None
+            if storage['enabled'] and _is_worth_keeping(own):
+                store = StoreClient(TreeClient.of(tree))
             async with (
                 factory(provider, own, upstream) as backend,
                 open_bus(
-                    backend, SystemClock(), prefix, settings['feed']
+                    backend,
+                    SystemClock(),
+                    prefix,
+                    settings['feed'],
+                    store,
+                    table_root(storage['root']),
                 ) as bus,
             ):
                 actor_state()[BUS] = bus
@@ -51,3 +61,14 @@ async def brokerd(
             if known is None:
                 raise
             await ctx.started(to_wire(known))
+
+
+def _is_worth_keeping(settings: dict[str, Any]) -> bool:
+    """
+    Whether a provider's data is that of its market.
+
+    A replay, another seed, or somebody else's venue behind ``sim`` would mix
+    different tapes under one name.
+    """
+    mixed = settings.get('replay') or settings.get('url')
+    return not mixed and settings.get('seed', 1) == 1

@@ -14,22 +14,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import trio
 
 from ..clock import NS_PER_S
 from ..errors import BadMessage, VenueError
 from ..instruments import Instrument
-from .backend import Backend
-from .bars import BAR_DTYPE, BarWriter, flat_fill
+from .bars import BarWriter
+from .source import PAGE, BarSource, joined
 
 __all__ = ['History', 'backfill_bars', 'load_start']
 
 log = logging.getLogger(__name__)
 
 _DAY_NS = 86400 * NS_PER_S
-_PAGE = 1000
+# Rows of stored history that are put in place without a pause.
+_AT_ONCE = 1 << 16
 _TRIES = 6
 _PAUSE_S = 0.5
 
@@ -54,7 +54,7 @@ class History:
 
 
 async def load_start(
-    backend: Backend, instrument: Instrument, periods_s: Sequence[int]
+    source: BarSource, instrument: Instrument, periods_s: Sequence[int]
 ) -> History:
     """
     The newest page of bars of each period, the top of the book, the volume.
@@ -62,7 +62,7 @@ async def load_start(
     All are asked for at once; 60 s must be among the periods.  ``last`` is
     NaN if the venue knows no price yet.  Raises `VenueError`.
     """
-    now = backend.clock.now_ns()
+    now = source.backend.clock.now_ns()
     minute = 60 * NS_PER_S
     midnight = now // _DAY_NS * _DAY_NS
     # A whole minute of trades is re-read, so that a consumer that follows
@@ -70,21 +70,21 @@ async def load_start(
     start = History(seam_ns=(now // minute - 1) * minute, read_ns=now)
 
     async def get_bars(period_s: int) -> None:
-        period_ns = period_s * NS_PER_S
-        stop = start.seam_ns // period_ns
-        rows = await backend.bars(
-            instrument, period_s, (stop - _PAGE) * period_ns, start.seam_ns
+        stop = start.seam_ns // (period_s * NS_PER_S)
+        start.bars[period_s] = await source.recent(
+            instrument, period_s, stop - PAGE, stop
         )
-        start.bars[period_s] = _contiguous(rows, stop, period_ns)
 
     async def get_top() -> None:
-        start.top = await backend.top(instrument)
+        start.top = await source.backend.top(instrument)
 
     async def get_early_volume() -> None:
         # Of today, what lies before the page of minute bars.
-        end = start.seam_ns - _PAGE * minute
-        if end > midnight:
-            rows = await backend.bars(instrument, 60, midnight, end)
+        stop = start.seam_ns // minute - PAGE
+        if stop > midnight // minute:
+            rows = await source.total(
+                instrument, 60, midnight // minute, stop
+            )
             start.day_volume += float(rows['volume'].sum())
 
     async with trio.open_nursery() as nursery:
@@ -112,56 +112,68 @@ def _set_last(start: History, period_s: int) -> None:
         start.last = bid or ask
 
 
-def _contiguous(
-    rows: npt.NDArray[Any], stop: int, period_ns: int
-) -> npt.NDArray[Any]:
-    """``rows`` with every hole up to index ``stop`` filled flat."""
-    if not len(rows):
-        return np.zeros(0, BAR_DTYPE)
-    first = int(rows['time'][0]) // period_ns
-    return flat_fill(
-        rows, first, stop, period_ns, float(rows['open'][0])
-    )
-
-
 async def backfill_bars(
-    backend: Backend,
+    source: BarSource,
     instrument: Instrument,
     writer: BarWriter,
     depth: int,
 ) -> None:
     """
-    Prepend pages of older bars until ``depth`` bars are there.
+    Prepend older bars until ``depth`` bars are there.
 
-    Ends early where the venue's history begins.  A venue that fails is asked
-    again with growing pauses, then left alone with a line in the log; what
-    has been loaded stays.
+    From storage where it has them, from the venue page by page where it does
+    not, the newest first.  Ends early where the venue's history begins.  A
+    venue that fails is asked again with growing pauses, then left alone with
+    a line in the log; what has been loaded stays.
     """
-    period_s, period_ns = writer.period_s, writer.period_ns
-    want = writer.next - depth
-    failures = 0
+    period_ns = writer.period_ns
+    want = max(0, writer.next - depth)
+    if writer.first <= want:
+        return
+    kept = await source.stored(
+        instrument, writer.period_s, want * period_ns,
+        writer.first * period_ns,
+    )
     while writer.first > want:
-        stop = writer.first
-        start = max(stop - _PAGE, want)
+        run = joined(kept, writer.first, period_ns)
+        if len(run):
+            kept = kept[:len(kept) - len(run)]
+            await _prepend(writer, run)
+            continue
+        # Down to the next stored bar, the venue has to tell.
+        newest = int(kept['time'][-1]) // period_ns + 1 if len(kept) else want
+        page = await _page_with_patience(
+            source, instrument, writer, max(newest, want)
+        )
+        if page is None or not len(page):
+            return
+        writer.prepend(page)
+
+
+async def _prepend(writer: BarWriter, rows: npt.NDArray[Any]) -> None:
+    """In parts, so that the feed goes on meanwhile."""
+    while len(rows):
+        writer.prepend(rows[-_AT_ONCE:])
+        rows = rows[:-_AT_ONCE]
+        await trio.lowlevel.checkpoint()
+
+
+async def _page_with_patience(
+    source: BarSource, instrument: Instrument, writer: BarWriter, start: int
+) -> npt.NDArray[Any] | None:
+    """A page before the oldest bar; ``None`` if the venue goes on failing."""
+    for failures in range(1, _TRIES + 1):
         try:
-            rows = await backend.bars(
-                instrument,
-                period_s,
-                start * period_ns,
-                stop * period_ns,
+            return await source.page(
+                instrument, writer.period_s, start, writer.first,
                 background=True,
             )
         except (VenueError, BadMessage) as err:
-            failures += 1
             if failures == _TRIES:
                 log.warning(
                     '%s: no more %d s history for now: %s',
-                    instrument.id, period_s, err,
+                    instrument.id, writer.period_s, err,
                 )
-                return
+                break
             await trio.sleep(_PAUSE_S * failures)
-            continue
-        page = _contiguous(rows, stop, period_ns)
-        if not len(page):
-            return
-        writer.prepend(page)
+    return None

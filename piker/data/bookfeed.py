@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -17,11 +16,9 @@ from ..clock import NS_PER_S
 from ..errors import (
     ActorDied,
     BadInput,
-    DaemonError,
     PikerError,
     SegmentGone,
     as_piker_error,
-    from_wire,
 )
 from ..instruments import Instrument, InstrumentId
 from ..messages import BookInfo, unpack
@@ -29,9 +26,6 @@ from ..service import (
     Tree,
     TreeClient,
     open_tree,
-    remote,
-    started_ticks,
-    tractor,
 )
 from .book import Book, BookReader, BookState
 from .wake import Sleeper, connect_sleeper
@@ -226,25 +220,11 @@ class _Holder:
         # A provider's feeds may be spread over several workers.
         names = await self._tree.feed_daemons([self._symbol])
         self._daemon = names[self._symbol]
-        daemon = await self._tree.find(self._daemon)
-        pid = os.getpid()
-        try:
-            async with (
-                self._tree.portal(daemon) as portal,
-                portal.open_context(
-                    remote('piker.data.endpoints', 'open_book'),
-                    symbol=self._symbol,
-                    client=self._client,
-                    pid=pid,
-                    started=started_ticks(pid),
-                ) as (ctx, first),
-            ):
-                if 'error' in first:
-                    raise from_wire(first)
-                yield ctx, unpack(BookInfo, first['book'])
-                await ctx.cancel()
-        except tractor.RemoteActorError as err:
-            raise DaemonError(f'{self._daemon}: {err}') from err
+        async with self._tree.context(
+            await self._tree.find(self._daemon), 'piker.data.endpoints',
+            'open_book', symbol=self._symbol, client=self._client,
+        ) as (ctx, first):
+            yield ctx, unpack(BookInfo, first['book'])
 
 
 def _check(symbol: str, levels: int | None) -> None:

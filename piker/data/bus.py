@@ -27,6 +27,8 @@ from .backend import Backend
 from .live import LiveFeed
 from .livebook import Books
 from .sampling import Sampler
+from .source import BarSource
+from .storage import StoreClient
 from .wake import WakerHub
 
 __all__ = ['Bus', 'open_bus']
@@ -48,8 +50,10 @@ class Bus:
         prefix: str,
         settings: dict[str, Any],
         nursery: trio.Nursery,
+        source: BarSource,
     ) -> None:
         self.backend = backend
+        self._source = source
         self.hub = WakerHub(prefix)
         self.sampler = Sampler(backend.clock)
         self._clock = clock
@@ -112,7 +116,7 @@ class Bus:
         settings = self._settings
         return LiveFeed(
             instrument,
-            self.backend,
+            self._source,
             prefix=self._prefix,
             hub=self.hub,
             sampler=self.sampler,
@@ -199,15 +203,22 @@ async def _first(*events: trio.Event) -> None:
 
 @asynccontextmanager
 async def open_bus(
-    backend: Backend, clock: Clock, prefix: str, settings: dict[str, Any]
+    backend: Backend,
+    clock: Clock,
+    prefix: str,
+    settings: dict[str, Any],
+    store: StoreClient | None = None,
+    table_root: str = '',
 ) -> AsyncGenerator[Bus, None]:
     """
     The bus with its background tasks; leaving it ends every feed.
 
-    ``prefix`` begins the names of all shared memory of this daemon.
+    ``prefix`` begins the names of all shared memory of this daemon; what is
+    made in it is kept by ``store``, whose tables are under ``table_root``.
     """
+    source = BarSource(backend, store, table_root)
     async with trio.open_nursery() as nursery:
-        bus = Bus(backend, clock, prefix, settings, nursery)
+        bus = Bus(backend, clock, prefix, settings, nursery, source)
         try:
             await nursery.start(bus.hub.serve)
             nursery.start_soon(bus.sampler.run)

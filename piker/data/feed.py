@@ -8,7 +8,6 @@ is restarted the flumes go on by themselves: same objects, new memory.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -23,7 +22,6 @@ from ..errors import (
     PikerError,
     SegmentGone,
     as_piker_error,
-    from_wire,
 )
 from ..instruments import InstrumentId
 from ..messages import DaemonInfo, FlumeInfo, Steps, unpack
@@ -31,9 +29,6 @@ from ..service import (
     Tree,
     TreeClient,
     open_tree,
-    remote,
-    started_ticks,
-    tractor,
 )
 from .bookfeed import BookFlume, hold_book
 from .flume import Flume
@@ -117,26 +112,11 @@ class Feed(Mapping[str, Flume]):
     async def _subscribed(
         self, name: str, symbols: list[str], client: str
     ) -> AsyncGenerator[tuple[Any, list[FlumeInfo]], None]:
-        daemon = await self._tree.find(name)
-        pid = os.getpid()
-        try:
-            async with (
-                self._tree.portal(daemon) as portal,
-                portal.open_context(
-                    remote(_ENDPOINTS, 'open_feeds'),
-                    symbols=symbols,
-                    client=client,
-                    pid=pid,
-                    started=started_ticks(pid),
-                ) as (ctx, first),
-            ):
-                if 'error' in first:
-                    raise from_wire(first)
-                flumes = [unpack(FlumeInfo, f) for f in first['flumes']]
-                yield ctx, flumes
-                await ctx.cancel()
-        except tractor.RemoteActorError as err:
-            raise DaemonError(f'{name}: {err}') from err
+        async with self._tree.context(
+            await self._tree.find(name), _ENDPOINTS, 'open_feeds',
+            symbols=symbols, client=client,
+        ) as (ctx, first):
+            yield ctx, [unpack(FlumeInfo, f) for f in first['flumes']]
 
     def _offer(self, symbol: str, info: FlumeInfo) -> None:
         flume = self._flumes.get(symbol)
@@ -159,23 +139,17 @@ class Feed(Mapping[str, Flume]):
 
     async def _extend(self, symbol: str, period_s: int, depth: int) -> None:
         daemon = await self._daemon_of(symbol)
-        async with self._tree.portal(daemon) as portal:
-            answer = await portal.run(
-                remote(_ENDPOINTS, 'extend_feed'),
-                symbol=symbol, period_s=period_s, depth=depth,
-            )
-        if 'error' in answer:
-            raise from_wire(answer)
+        await self._tree.call(
+            daemon, _ENDPOINTS, 'extend_feed',
+            symbol=symbol, period_s=period_s, depth=depth,
+        )
 
     async def drop(self, symbol: str) -> None:
         """Destroy the shared memory of a symbol; it is made anew if used."""
         daemon = await self._daemon_of(symbol)
-        async with self._tree.portal(daemon) as portal:
-            answer = await portal.run(
-                remote(_ENDPOINTS, 'drop_feed'), symbol=symbol
-            )
-        if 'error' in answer:
-            raise from_wire(answer)
+        await self._tree.call(
+            daemon, _ENDPOINTS, 'drop_feed', symbol=symbol
+        )
 
     async def _daemon_of(self, symbol: str) -> DaemonInfo:
         names = await self._tree.feed_daemons([symbol])
@@ -185,22 +159,18 @@ class Feed(Mapping[str, Flume]):
         self, symbol: str, send: trio.MemorySendChannel[dict[str, int]]
     ) -> None:
         """Follow a symbol's sampler into ``send``, across restarts."""
-        pid = os.getpid()
         while True:
             try:
-                daemon = await self._daemon_of(symbol)
                 async with (
-                    self._tree.portal(daemon) as portal,
-                    portal.open_context(
-                        remote(_ENDPOINTS, 'follow_steps'),
-                        pid=pid,
-                        started=started_ticks(pid),
+                    self._tree.context(
+                        await self._daemon_of(symbol), _ENDPOINTS,
+                        'follow_steps',
                     ) as (ctx, _),
                     ctx.open_stream(backpressure=True) as stream,
                 ):
                     async for message in stream:
                         await send.send(unpack(Steps, message).index)
-            except (ActorDied, tractor.RemoteActorError) as err:
+            except DaemonError as err:
                 log.warning('%s', err)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return

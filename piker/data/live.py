@@ -19,11 +19,11 @@ from ..clock import NS_PER_S, Clock, format_ns
 from ..errors import BadMessage, PikerError, VenueError
 from ..instruments import Instrument
 from ..messages import FeedStatus, FlumeInfo
-from .backend import Backend
 from .backfill import History, backfill_bars, load_start
 from .bars import BarWriter
 from .intake import Intake, first_trade, in_order, is_trade
 from .sampling import BarBuilder, Sampler
+from .source import BarSource
 from .ticks import FeedState, TickRow, TickWriter
 from .wake import WakerHub
 
@@ -55,7 +55,7 @@ class LiveFeed:
     def __init__(
         self,
         instrument: Instrument,
-        backend: Backend,
+        source: BarSource,
         *,
         prefix: str,
         hub: WakerHub,
@@ -66,7 +66,8 @@ class LiveFeed:
         stale_after_s: float,
     ) -> None:
         self.instrument = instrument
-        self._backend = backend
+        self._source = source
+        self._backend = backend = source.backend
         self._stem = f'{prefix}{instrument.id}'
         self._hub = hub
         self._sampler = sampler
@@ -155,7 +156,7 @@ class LiveFeed:
         try:
             async with self._backend.subscribe(self.instrument, self):
                 start = await load_start(
-                    self._backend, self.instrument, PERIODS_S
+                    self._source, self.instrument, PERIODS_S
                 )
                 await self._ensure_price(start)
                 with ExitStack() as stack:
@@ -165,6 +166,7 @@ class LiveFeed:
                         nursery.start_soon(self._repair_forever)
                         nursery.start_soon(self._backfill)
                         nursery.start_soon(self._beat)
+                        nursery.start_soon(self._record)
         finally:
             self._set_state(FeedState.CLOSED)
             self.closed.set()
@@ -213,6 +215,14 @@ class LiveFeed:
                     self.extend, period_s, self._history[period_s]
                 )
 
+    async def _record(self) -> None:
+        """Have what is made here stored; by another process, not by us."""
+        if self._source.store is None:
+            return
+        await self.ready.wait()
+        async with self._source.store.record(lambda: [self.info()]):
+            await trio.sleep_forever()
+
     async def extend(self, period_s: int, depth: int) -> int:
         """
         Load older bars until there are ``depth``; returns how many there are.
@@ -226,7 +236,7 @@ class LiveFeed:
         try:
             async with self._extending[period_s]:
                 await backfill_bars(
-                    self._backend, self.instrument, writer, depth
+                    self._source, self.instrument, writer, depth
                 )
         finally:
             self._loading -= 1

@@ -6,10 +6,9 @@ from __future__ import annotations
 import trio
 from rapidfuzz import fuzz, process, utils
 
-from ..errors import from_wire
 from ..instruments import Instrument
 from ..messages import unpack
-from ..service import TreeClient, remote
+from ..service import TreeClient
 
 __all__ = ['rank', 'search_instruments']
 
@@ -52,12 +51,9 @@ async def search_instruments(
 
     async def ask(provider: str) -> None:
         daemon = await client.find(f'brokerd.{provider}')
-        async with client.portal(daemon) as portal:
-            answer = await portal.run(
-                remote('piker.data.endpoints', 'list_instruments')
-            )
-        if 'error' in answer:
-            raise from_wire(answer)
+        answer = await client.call(
+            daemon, 'piker.data.endpoints', 'list_instruments'
+        )
         found.extend(unpack(Instrument, i) for i in answer['instruments'])
 
     async with trio.open_nursery() as nursery:

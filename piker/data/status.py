@@ -17,7 +17,7 @@ from ..messages import (
     TreeStatus,
     unpack,
 )
-from ..service import TreeClient, remote
+from ..service import TreeClient
 
 __all__ = ['TreeReport', 'report']
 
@@ -42,10 +42,9 @@ async def report(client: TreeClient) -> TreeReport:
     async def ask(daemon: DaemonStatus) -> None:
         try:
             info: DaemonInfo = await client.find(daemon.name)
-            async with client.portal(info) as portal:
-                answer = await portal.run(
-                    remote('piker.data.endpoints', 'feed_status')
-                )
+            answer = await client.call(
+                info, 'piker.data.endpoints', 'feed_status'
+            )
         except DaemonError:
             return
         found.feeds += [unpack(FeedStatus, f) for f in answer['feeds']]

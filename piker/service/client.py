@@ -17,6 +17,7 @@ import trio
 
 from ..errors import (
     ActorDied,
+    DaemonError,
     NoDaemon,
     PikerError,
     PortInUse,
@@ -44,6 +45,16 @@ class TreeClient:
         self.tree = tree
         self._record = record
 
+    @classmethod
+    def of(cls, tree: Tree) -> TreeClient:
+        """
+        For an actor that is part of the tree; `NoDaemon` without its root.
+        """
+        record = tree.read_record()
+        if record is None:
+            raise NoDaemon(_nobody(tree))
+        return cls(tree, record)
+
     @property
     def pikerd_pid(self) -> int:
         return self._record.pid
@@ -51,6 +62,7 @@ class TreeClient:
     async def _ask(self, endpoint: str, **kwargs: Any) -> dict[str, Any]:
         record = self._record
         async with (
+            remote_errors('pikerd'),
             raise_if_dies(record.pid, record.started, 'pikerd'),
             connect(self.tree.address) as portal,
         ):
@@ -87,9 +99,13 @@ class TreeClient:
     @asynccontextmanager
     async def portal(self, info: DaemonInfo) -> AsyncGenerator[Any, None]:
         """
-        A connection to a daemon; `ActorDied` if it dies meanwhile.
+        A connection to a daemon.
+
+        `ActorDied` if it dies meanwhile or ends what we asked for,
+        `DaemonError` if a call of ours fails in it.
         """
         async with (
+            remote_errors(info.name),
             raise_if_dies(info.pid, info.started, info.name),
             AsyncExitStack() as stack,
         ):
@@ -104,6 +120,74 @@ class TreeClient:
             if portal is None:
                 raise ActorDied(f'{info.name} is not registered')
             yield portal
+
+
+    async def call(
+        self, info: DaemonInfo, module: str, function: str, **kwargs: Any
+    ) -> dict[str, Any]:
+        """
+        What a daemon's endpoint answers; raises the error it answers with.
+        """
+        async with self.portal(info) as portal:
+            answer: dict[str, Any] = await portal.run(
+                remote(module, function), **kwargs
+            )
+        if 'error' in answer:
+            raise from_wire(answer)
+        return answer
+
+    @asynccontextmanager
+    async def context(
+        self, info: DaemonInfo, module: str, function: str, **kwargs: Any
+    ) -> AsyncGenerator[tuple[Any, dict[str, Any]], None]:
+        """
+        A task of ours in a daemon, ended with the body: (context, answer).
+
+        It is told our process, as ``pid`` and ``started``, which it watches
+        as we watch its.  Raises the error it answers with.
+        """
+        pid = os.getpid()
+        async with (
+            self.portal(info) as portal,
+            portal.open_context(
+                remote(module, function),
+                pid=pid, started=started_ticks(pid), **kwargs,
+            ) as (ctx, first),
+        ):
+            if 'error' in first:
+                raise from_wire(first)
+            yield ctx, first
+            await ctx.cancel()
+
+
+@asynccontextmanager
+async def remote_errors(name: str) -> AsyncGenerator[None, None]:
+    """
+    Failures of calls to another actor, in the words of our own tree.
+
+    The runtime raises them alone or in groups, together with cancellations.
+    """
+    try:
+        yield
+    except tractor.RemoteActorError as err:
+        raise _ours(name, err) from err
+    except BaseExceptionGroup as group:
+        remote_part, rest = group.split(tractor.RemoteActorError)
+        if remote_part is None:
+            raise
+        if rest is not None:
+            # Our own end, or an error of ours: theirs came of that.
+            raise rest from None
+        first: BaseException = remote_part
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise _ours(name, first) from group
+
+
+def _ours(name: str, err: BaseException) -> DaemonError:
+    if isinstance(err, tractor.ContextCancelled):
+        return ActorDied(f'{name} has ended what was asked of it')
+    return DaemonError(f'{name}: {err}')
 
 
 @asynccontextmanager
@@ -176,19 +260,17 @@ async def _join(
         if actor.is_arbiter:
             # The runtime made us the root because nobody listened.
             raise NoDaemon(_nobody(tree))
-        try:
-            async with (
-                raise_if_dies(record.pid, record.started, 'pikerd'),
-                connect(tree.address) as portal,
-                portal.open_context(
-                    remote(_ENDPOINTS, 'attach'), **lease
-                ) as (ctx, _),
-            ):
-                yield TreeClient(tree, record)
-                await ctx.cancel()
-        except tractor.ContextCancelled as err:
-            # The root took our lease back: it is on its way out.
-            raise ActorDied(f'pikerd (pid {record.pid}) has ended') from err
+        # A root that takes our lease back is on its way out.
+        async with (
+            remote_errors(f'pikerd (pid {record.pid})'),
+            raise_if_dies(record.pid, record.started, 'pikerd'),
+            connect(tree.address) as portal,
+            portal.open_context(
+                remote(_ENDPOINTS, 'attach'), **lease
+            ) as (ctx, _),
+        ):
+            yield TreeClient(tree, record)
+            await ctx.cancel()
 
 
 @asynccontextmanager
