@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
+import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -89,8 +89,14 @@ def main() -> int:
         module = import_module(f'.{name}', __package__)
         try:
             found = module.run(options)
-        except (BenchError, OSError, subprocess.SubprocessError) as err:
+        except BenchError as err:
             say(f'{name} failed: {err}')
+            failed = 1
+            continue
+        except Exception:
+            # One that breaks must not cost the figures of the others.
+            traceback.print_exc()
+            say(f'{name} failed')
             failed = 1
             continue
         took = time.monotonic() - began

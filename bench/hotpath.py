@@ -2,7 +2,7 @@
 Where brokerd's time goes: the receive path in one process, stage by stage.
 
 The very code of the daemon, fed with the frames of the recording from
-memory: `split_frames`, `Router.route`, `LiveFeed.rows`.  Each rung of the
+memory: `split_frames`, `Router.route`, `Intake.take`.  Each rung of the
 ladder runs all stages up to its own; differences are what a stage costs.
 """
 from __future__ import annotations
@@ -11,22 +11,21 @@ import cProfile
 import os
 import pstats
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trio
 
 from piker.brokers.binance import frames
 from piker.brokers.binance.decode import Router
 from piker.clock import SystemClock, VenueClock
-from piker.data.bars import BAR_DTYPE
-from piker.data.live import LiveFeed
-from piker.data.sampling import Sampler
+from piker.data.backfill import History
+from piker.data.bars import BarWriter
+from piker.data.intake import Intake
+from piker.data.sampling import BarBuilder
 from piker.data.ticks import TickWriter
 from piker.data.wake import WakerHub
 from piker.instruments import Instrument
@@ -41,58 +40,53 @@ _INSTRUMENT = Instrument(
 )
 
 
-class _Backend:
-    """A provider without a venue: `subscription` is whom to deliver to."""
+class _Live:
+    """A sink that takes ticks in as a feed of brokerd does."""
 
-    name = 'sim'
-
-    def __init__(self, tape: stream.Tape) -> None:
-        now = time.time_ns()
-        self.clock = VenueClock(SystemClock())
-        self.clock.sync(tape.start_ms * 1_000_000, now, now)
-        self._book = next(filter(None, tape.books))
-        self.subscription: Any = None
-
-    async def bars(self, *args: Any) -> Any:
-        return np.zeros(0, BAR_DTYPE)
-
-    async def trades_since(self, *args: Any, **options: Any) -> list[Any]:
-        return []
-
-    async def top(self, instrument: Instrument) -> tuple[float, ...]:
-        return tuple(float(text) for text in self._book[1:])
-
-    @asynccontextmanager
-    async def subscribe(
-        self, instrument: Instrument, subscription: Any
-    ) -> AsyncGenerator[None, None]:
-        self.subscription = subscription
-        subscription.link_up()
-        yield
-
-
-@asynccontextmanager
-async def open_live(
-    tape: stream.Tape,
-) -> AsyncGenerator[tuple[LiveFeed, VenueClock], None]:
-    """A live feed as brokerd has it, ready for ticks."""
-    backend = _Backend(tape)
-    prefix = f'pkbench.{os.getpid()}.'
-    hub = WakerHub(prefix)
-    try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(hub.serve)
-            feed = LiveFeed(
-                _INSTRUMENT, backend, prefix=prefix, hub=hub,
-                sampler=Sampler(backend.clock), clock=SystemClock(),
-                history={1: 0, 60: 0}, ring=1 << 16, stale_after_s=5.0,
+    def __init__(self, tape: stream.Tape, clock: VenueClock) -> None:
+        prefix = f'pkbench.{os.getpid()}.'
+        start_ns = tape.start_ms * 1_000_000
+        _, bid, bid_size, ask, ask_size = next(filter(None, tape.books))
+        top = tuple(map(float, (bid, bid_size, ask, ask_size)))
+        self.ring = TickWriter(f'{prefix}ticks', _INSTRUMENT.id)
+        self.hub = WakerHub(prefix)
+        self.waker = self.hub.ring(self.ring.segment.name)
+        self.intake = Intake(_INSTRUMENT, self.ring, clock, self._hole)
+        for period_s in (1, 60):
+            writer = BarWriter(
+                f'{prefix}{period_s}s', _INSTRUMENT.id, period_s,
+                start_ns // (period_s * 1_000_000_000) - 1,
             )
-            nursery.start_soon(feed.run)
-            await feed.ready.wait()
-            yield feed, backend.clock
-            nursery.cancel_scope.cancel()
-    finally:
-        hub.unlink()
+            self.intake.builders[period_s] = BarBuilder(writer, 5, top[0])
+        self.intake.begin(
+            History(start_ns - 1_000_000_000, start_ns, last=top[0],
+                    top=top),
+            time.time_ns(),
+        )
+
+    @staticmethod
+    def _hole(*args: int) -> None:
+        raise AssertionError('a hole')
+
+    def rows(self, rows: list[Any]) -> None:
+        assert not self.intake.take(rows)
+        self.waker.wake()
+
+    def refused(self, count: int) -> None:
+        raise AssertionError('refused')
+
+    def unlink(self) -> None:
+        self.hub.unlink()
+        self.ring.unlink()
+        for builder in self.intake.builders.values():
+            builder.writer.unlink()
+
+
+def _clock(tape: stream.Tape) -> VenueClock:
+    clock = VenueClock(SystemClock())
+    now = time.time_ns()
+    clock.sync(tape.start_ms * 1_000_000, now, now)
+    return clock
 
 
 class _Nothing:
@@ -146,7 +140,7 @@ def _timed(function: Callable[[], None]) -> float:
     return time.process_time() - began
 
 
-async def _ladder(
+def _ladder(
     tape: stream.Tape, loops: int, many: int
 ) -> tuple[dict[str, float], int]:
     """CPU ns a message of each rung, and how many messages."""
@@ -154,7 +148,7 @@ async def _ladder(
     coded = stream.encode(tape, loops, names, combined=True)
     reads = _reads(coded.blob, coded.ends, many)
     total = len(coded.ends)
-    clock = _Backend(tape).clock
+    clock = _clock(tape)
     spent = {'frames': _timed(lambda: _split_only(reads))}
     router = _router(tape, _Nothing(), clock)
     spent['+ decode'] = _timed(lambda: _split_and_route(reads, router))
@@ -164,26 +158,33 @@ async def _ladder(
         spent['+ ring'] = _timed(lambda: _split_and_route(reads, router))
     finally:
         ring.unlink()
-    async with open_live(tape) as (feed, clock):
-        router = _router(tape, feed, clock)
+    live = _Live(tape, clock)
+    try:
+        router = _router(tape, live, clock)
         spent['+ checks, quote, bars'] = _timed(
             lambda: _split_and_route(reads, router)
         )
-        ticks = feed.status().ticks
+        ticks = live.ring.reader().written
+    finally:
+        live.unlink()
     want = int(tape.is_trade.sum() + 2 * (~tape.is_trade).sum()) * loops
     assert ticks == want, f'{ticks} ticks of {want}'
     return {k: v / total * 1e9 for k, v in spent.items()}, total
 
 
-async def _profile(tape: stream.Tape, many: int) -> list[dict[str, Any]]:
+def _profile(tape: stream.Tape, many: int) -> list[dict[str, Any]]:
     """The functions in which the whole path spends its own time."""
     names = {f'{tape.symbol}@trade', f'{tape.symbol}@bookTicker'}
     coded = stream.encode(tape, 1, names, combined=True)
     reads = _reads(coded.blob, coded.ends, many)
-    async with open_live(tape) as (feed, clock):
-        router = _router(tape, feed, clock)
+    clock = _clock(tape)
+    live = _Live(tape, clock)
+    try:
+        router = _router(tape, live, clock)
         profile = cProfile.Profile()
         profile.runcall(_split_and_route, reads, router)
+    finally:
+        live.unlink()
     stats = pstats.Stats(profile).stats
     total = sum(row[2] for row in stats.values())
     rows = sorted(stats.items(), key=lambda item: -item[1][2])[:16]
@@ -207,7 +208,7 @@ def run(options: Options) -> dict[str, Any]:
     rows = []
     for many in options.pick((16,), (512,), (1, 16, 512)):
         runs = [
-            trio.run(_ladder, tape, loops, many)[0] for _ in range(repeats)
+            _ladder(tape, loops, many)[0] for _ in range(repeats)
         ]
         rungs = {k: spread([r[k] for r in runs]) for k in runs[0]}
         found['ladder'][many] = rungs
@@ -224,7 +225,7 @@ def run(options: Options) -> dict[str, Any]:
         'Receive path of brokerd in one process, CPU a message',
         ('stage (all up to it)', 'ns', 'this stage', 'messages/s'), rows,
     )
-    found['profile'] = trio.run(_profile, tape, 512)
+    found['profile'] = _profile(tape, 512)
     show(
         'Own time by function under cProfile (it inflates small ones)',
         ('function', 'calls a message', 'share %'),
