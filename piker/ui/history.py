@@ -10,7 +10,7 @@ from __future__ import annotations
 import trio
 
 from ..data.ticks import FeedState
-from ..errors import PikerError
+from ..errors import PikerError, as_piker_error
 from .feeds import FlumeLike
 from .notes import Older, OlderNote
 from .periods import load_share
@@ -72,13 +72,20 @@ class Pager:
     async def _load(self, period_s: int, wanted: int) -> None:
         window = self._window
         window.show_older(period_s, OlderNote(Older.LOADING))
+        ended = False
         try:
-            ended = await self._ask(period_s, bars_to_ask(wanted, period_s))
-        except PikerError as err:
+            while wanted and not ended:
+                count = bars_to_ask(wanted, period_s)
+                ended = await self._ask(period_s, count)
+                wanted = window.lacking(period_s)
+        except (PikerError, BaseExceptionGroup) as err:
+            known = as_piker_error(err)
+            if known is None:
+                raise
             pause = min(_PAUSE_S * 2 ** self._failures, _MOST_PAUSE_S)
             self._failures += 1
             window.show_older(
-                period_s, OlderNote(Older.FAILED, str(err), pause)
+                period_s, OlderNote(Older.FAILED, str(known), pause)
             )
             await trio.sleep(pause)
         else:

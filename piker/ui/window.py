@@ -102,9 +102,11 @@ class ChartWindow(QMainWindow):
         row.setSpacing(4)
         row.addWidget(self.header)
         self.periods = PeriodBar(self.commands, self.period_s)
-        row.addWidget(self.periods)
-        row.addSpacing(10)
+        # Right of the pill, which grows with what it says: a button must not
+        # move away from under the pointer.
         row.addWidget(self.pill)
+        row.addSpacing(14)
+        row.addWidget(self.periods)
         body = QWidget()
         body.setObjectName('body')
         column = QVBoxLayout(body)
@@ -212,6 +214,14 @@ class ChartWindow(QMainWindow):
             f'{instrument.raw_symbol.upper()} {price} — piker'
         )
         self._place_floats()
+
+    def lacking(self, period_s: int) -> int:
+        """How many older bars of a period the view lacks right now."""
+        self.on_frame()
+        watch = self.canvas.watch
+        if watch is None or watch.period_s != period_s or self._frozen:
+            return 0
+        return self.canvas.view.lacking
 
     def paint_now(self) -> None:
         """Take in what is new and paint before returning; to measure."""

@@ -272,3 +272,53 @@ async def test_gone_charts_ask_for_nothing(window, make_flume, serve):
     window.older_wanted.emit(60, 100)
     await settle()
     assert flume.asked == []
+
+
+async def test_the_note_stays_from_one_page_to_the_next(
+    window, make_flume, serve, monkeypatch
+):
+    flume = make_flume(older=60_000)
+    await serve(flume)
+    said = []
+    show = window.show_older
+
+    def note(period, what):
+        said.append(what.state)
+        show(period, what)
+
+    monkeypatch.setattr(window, 'show_older', note)
+    window.show_period(DAY_S)
+    await frames(window)
+    assert len(flume.asked) > 3
+    assert said == [Older.LOADING, Older.ENDED]
+
+
+async def test_grouped_errors_are_told_like_single_ones(
+    window, make_flume, serve
+):
+    flume = make_flume(older=5000)
+    await serve(flume)
+    flume.error = BaseExceptionGroup('portal', [VenueDown('away')])
+    window.commands.run('view.first')
+    window.on_frame()
+    await settle()
+    assert window.canvas.older.state is Older.FAILED
+    assert window.canvas.older.text == 'away'
+
+
+async def test_leaving_a_period_ends_its_loading_with_the_page(
+    window, make_flume, serve
+):
+    flume = make_flume(older=60_000)
+    await serve(flume)
+    flume.gate = trio.Event()
+    window.show_period(DAY_S)
+    await settle()
+    window.show_period(60)
+    flume.gate.set()
+    await settle()
+    await frames(window)
+    assert [p for p, _ in flume.asked] == [DAY_S]
+    window.show_period(DAY_S)
+    await frames(window)
+    assert len(flume.asked) > 1

@@ -11,6 +11,7 @@ from PyQt5.QtCore import QPoint, Qt
 from PyQt5.QtTest import QTest
 
 from piker.data.resample import DAY_S, PERIODS_S, WEEK_S, bin_index, open_time
+from piker.data.ticks import FeedState
 from piker.ui.live import legend_of
 from piker.ui.periods import (
     PERIODS,
@@ -236,3 +237,19 @@ def test_switching_keeps_the_moment_in_weeks_too(window, make_flume, app):
     assert window.canvas.zone(QPoint(10, 10)) == 'plot'
     QTest.keyClick(window, Qt.Key_Minus)
     assert window.canvas.view.following
+
+
+def test_buttons_stay_where_they_are(chart, flume, app):
+    chart.resize(1600, 900)
+    app.processEvents()
+    places = [b.pos() + chart.periods.pos() for b in (
+        chart.periods.buttons.values()
+    )]
+    flume.ring.set_state(FeedState.RECONNECTING)
+    flume.age_s = 140.0
+    chart.on_frame()
+    app.processEvents()
+    assert chart.pill.text == 'Reconnecting 2 min'
+    assert places == [b.pos() + chart.periods.pos() for b in (
+        chart.periods.buttons.values()
+    )]
