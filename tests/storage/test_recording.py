@@ -155,6 +155,20 @@ async def test_a_second_recorder_goes_on_where_the_first_ended(
     assert local.read_ticks(SYMBOL)['id'].tolist() == list(range(250))
 
 
+async def test_a_bad_row_does_not_hold_up_the_rest(
+    local: Store, memory: Callable[..., Memory]
+) -> None:
+    made = memory()
+    made.write(10)
+    made.bars.append(1.0, float('nan'), 1.0, 1.0)
+    made.write(10)
+    one = recorder(made, local, quick())
+    await record(one, partial(trio.sleep, 0.2))
+    assert one.status()['refused'] == 1
+    assert one.status()['waiting'] == 0
+    assert len(local.read_bars(SYMBOL, 1)) == 19
+
+
 async def test_late_trades_amend_what_is_stored(
     local: Store, memory: Callable[..., Memory]
 ) -> None:

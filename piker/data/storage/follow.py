@@ -18,7 +18,15 @@ from ...errors import DataError, SegmentGone
 from ..bars import BAR_DTYPE, Bars
 from ..ticks import TICK_DTYPE, Kind, TickReader
 
-__all__ = ['BarBatch', 'BarFollower', 'TickBatch', 'TickFollower']
+__all__ = [
+    'BarBatch',
+    'BarFollower',
+    'TickBatch',
+    'TickFollower',
+    'unstored',
+    'usable',
+    'whole_rows',
+]
 
 # Bars written at once, and how many of the newest are looked at again for
 # amendments by late trades.
@@ -132,7 +140,12 @@ class BarFollower:
         now = whole_rows(self.bars, start, stop)
         if len(now) != len(self._recent):
             return now[:0]
-        different: npt.NDArray[Any] = now[now != self._recent]
+        # By their bits: a NaN is no amendment of itself.
+        before, after = (
+            rows.view(np.int64).reshape(len(rows), -1)
+            for rows in (self._recent, now)
+        )
+        different: npt.NDArray[Any] = now[(before != after).any(axis=1)]
         return different
 
     def amended_done(self, rows: npt.NDArray[Any]) -> None:
@@ -240,6 +253,20 @@ class TickFollower:
         self.stored += written
         while self._runs and self._runs[0].position <= batch.position:
             self.waiting -= len(self._runs.popleft().rows)
+
+
+def usable(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows that a table takes: one that is not must not hold up the rest."""
+    good = rows['time'] >= 0
+    for field in rows.dtype.names or ():
+        if rows.dtype[field].kind == 'f':
+            good &= np.isfinite(rows[field])
+    if 'high' in (rows.dtype.names or ()):
+        good &= (rows['high'] >= rows['low']) & (rows['volume'] >= 0)
+    else:
+        good &= (rows['price'] >= 0) & (rows['size'] >= 0)
+    found: npt.NDArray[Any] = rows if good.all() else rows[good]
+    return found
 
 
 def unstored(

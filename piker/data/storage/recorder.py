@@ -27,6 +27,7 @@ from .follow import (
     TickBatch,
     TickFollower,
     unstored,
+    usable,
 )
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Recorder:
         self.done = trio.Event()
         self.flushes = 0
         self.errors = 0
+        self.refused = 0
         self.error = ''
         self._failures = 0
         self._flushed_at = time.monotonic()
@@ -242,6 +244,7 @@ class Recorder:
             rows = rows[batch.seq >= position]
         elif len(rows):
             rows = self._new_ticks(rows)
+        rows = self._usable(rows)
         if not len(rows):
             return 0
         written = self._store.append_ticks(
@@ -286,9 +289,20 @@ class Recorder:
     def _append(
         self, follower: BarFollower, rows: npt.NDArray[Any]
     ) -> None:
+        rows = self._usable(rows)
         if len(rows):
             self._store.append_bars(self.symbol, follower.period_s, rows)
             self._stored(self.symbol, f'bars_{follower.period_s}s')
+
+    def _usable(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        good = usable(rows)
+        if len(good) < len(rows):
+            self.refused += len(rows) - len(good)
+            log.warning(
+                '%s: %d rows that cannot be true are not stored',
+                self.symbol, len(rows) - len(good),
+            )
+        return good
 
     # what is said of it
 
@@ -308,6 +322,7 @@ class Recorder:
             'waiting': self.lag_rows,
             'flushes': self.flushes,
             'since_flush_s': time.monotonic() - self._flushed_at,
+            'refused': self.refused,
             'errors': self.errors,
             'error': self.error,
             'ending': self.end.is_set(),
