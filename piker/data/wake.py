@@ -229,7 +229,7 @@ class Sleeper:
 
         Raises `ActorDied` if the writer's process ends or drops the ring.
         """
-        await trio.lowlevel.wait_readable(self._either)
+        await trio.lowlevel.wait_readable(self._either.fileno())
         try:
             os.eventfd_read(self._fd)
         except BlockingIOError:

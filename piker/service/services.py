@@ -57,7 +57,8 @@ class DaemonSpec:
     ``module`` and ``entry`` name its context; ``serves`` the modules whose
     functions clients may call in it.  ``requires`` maps what comes after the
     dot of a daemon's name to another daemon that must run first.  With
-    ``keeps_port`` a restarted daemon listens where it did before.
+    ``keeps_port`` a restarted daemon listens where it did before.  Daemons
+    of a higher ``rank`` use those of lower ones and end before them.
     """
 
     module: str
@@ -66,6 +67,7 @@ class DaemonSpec:
     requires: dict[str, str] = field(default_factory=dict)
     needs_part: bool = False
     keeps_port: bool = False
+    rank: int = 0
 
 
 # The service layer imports none of these.
@@ -76,6 +78,7 @@ DAEMONS: dict[str, DaemonSpec] = {
         serves=('piker.data.endpoints',),
         requires={'sim': 'simd'},
         needs_part=True,
+        rank=1,
     ),
     'stored': DaemonSpec(
         'piker.data.storage.daemon',
@@ -312,8 +315,8 @@ class Services:
     """
     The nursery container of the root actor; there is one a process.
 
-    Enter it inside the root actor; leaving it ends every daemon in the
-    reverse order of their start.
+    Enter it inside the root actor; leaving it ends every daemon, those that
+    use others first, and else in the reverse order of their start.
     """
 
     _the: ClassVar[Services | None] = None
@@ -353,16 +356,18 @@ class Services:
         self._closing = True
         try:
             with trio.CancelScope(shield=True):
-                for daemon in self._newest_first():
+                for daemon in self._in_order_of_end():
                     await daemon.stop()
             await self._stack.aclose()
         finally:
             Services._the = None
 
-    def _newest_first(self) -> list[_Daemon]:
-        """By the order in which they came up: what one needs came before."""
+    def _in_order_of_end(self) -> list[_Daemon]:
+        """Who uses others before those, then the newest first."""
         return sorted(
-            self._daemons.values(), key=lambda d: d.first_up, reverse=True
+            self._daemons.values(),
+            key=lambda d: (d.spec.rank, d.first_up),
+            reverse=True,
         )
 
     def for_children(self) -> dict[str, Any]:
