@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _ORPHANS_S = 3.0
 # How long an ordered shutdown may take before it is forced.
 _SHUTDOWN_S = 15.0
+# Signals that come this close together are taken for one.
+_SAME_SIGNAL_S = 0.5
 
 
 def _check_port(tree: Tree) -> None:
@@ -139,8 +141,11 @@ async def _take_signals(
         number = await signals.__anext__()
         log.info('%s: ending in order', signal.Signals(number).name)
         stop.set()
+        began = trio.current_time()
         with trio.move_on_after(_SHUTDOWN_S):
-            await signals.__anext__()
+            # A wrapper may pass on what the terminal has sent us already.
+            while trio.current_time() - began < _SAME_SIGNAL_S:
+                await signals.__anext__()
         _force(tree)
 
 
