@@ -8,7 +8,6 @@ venue's.  `backfill_bars` then loads older pages in front of them.
 """
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,8 +23,6 @@ from .bars import BarWriter
 from .source import PAGE, BarSource, joined
 
 __all__ = ['History', 'backfill_bars', 'load_start']
-
-log = logging.getLogger(__name__)
 
 _DAY_NS = 86400 * NS_PER_S
 # Rows of stored history that are put in place without a pause.
@@ -123,8 +120,8 @@ async def backfill_bars(
 
     From storage where it has them, from the venue page by page where it does
     not, the newest first.  Ends early where the venue's history begins.  A
-    venue that fails is asked again with growing pauses, then left alone with
-    a line in the log; what has been loaded stays.
+    venue that fails is asked again with growing pauses; if that does not
+    help, `VenueError` is raised.  What has been loaded stays.
     """
     period_ns = writer.period_ns
     want = max(0, writer.next - depth)
@@ -145,7 +142,7 @@ async def backfill_bars(
         page = await _page_with_patience(
             source, instrument, writer, max(newest, want)
         )
-        if page is None or not len(page):
+        if not len(page):
             return
         writer.prepend(page)
 
@@ -160,20 +157,20 @@ async def _prepend(writer: BarWriter, rows: npt.NDArray[Any]) -> None:
 
 async def _page_with_patience(
     source: BarSource, instrument: Instrument, writer: BarWriter, start: int
-) -> npt.NDArray[Any] | None:
-    """A page before the oldest bar; ``None`` if the venue goes on failing."""
-    for failures in range(1, _TRIES + 1):
+) -> npt.NDArray[Any]:
+    """A page before the oldest bar; `VenueError` after the last try."""
+    failures = 0
+    while True:
         try:
             return await source.page(
                 instrument, writer.period_s, start, writer.first,
                 background=True,
             )
         except (VenueError, BadMessage) as err:
+            failures += 1
             if failures == _TRIES:
-                log.warning(
-                    '%s: no more %d s history for now: %s',
-                    instrument.id, writer.period_s, err,
-                )
-                break
+                raise VenueError(
+                    f'{instrument.id}: no more {writer.period_s} s history '
+                    f'for now: {err}'
+                ) from err
             await trio.sleep(_PAUSE_S * failures)
-    return None

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from ..clock import NS_PER_S
 from ..errors import DataError, SegmentGone
-from .shm import Segment
+from .shm import Segment, patiently
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,10 +43,6 @@ _STORED = np.dtype([*BAR_DTYPE.descr, ('version', 'u4')])
 
 # header words
 _FIRST, _NEXT, _CHANGES, _MOVED_TO, _AMENDED = range(5)
-
-# A reader gives up on a row that stays odd this often: its writer died
-# inside the write.
-_TRIES = 1000
 
 # Each generation doubles the buffer, so there can never be more than this.
 _MOST_GENERATIONS = 48
@@ -159,7 +155,7 @@ class Bars:
         a, b = low - self._base, max(low, high) - self._base
         out = np.empty(b - a, BAR_DTYPE)
         todo = np.arange(a, b)
-        for _ in range(_TRIES):
+        for _ in patiently():
             before = self._columns['version'][todo]
             for field in BAR_FIELDS:
                 out[field][todo - a] = self._columns[field][todo]
@@ -265,9 +261,9 @@ class BarWriter(Bars):
         """Rewrite an existing bar in place."""
         if not self._words[_FIRST] <= index < self._words[_NEXT]:
             raise IndexError(f'no bar {index} to update')
+        self._write(index, (open_, high, low, close, volume, vwap, trades))
         if index < self._words[_NEXT] - 2:
             self._words[_AMENDED] += 1
-        self._write(index, (open_, high, low, close, volume, vwap, trades))
 
     def _write(self, index: int, values: tuple[float, ...]) -> None:
         slot = index - self._base

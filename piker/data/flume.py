@@ -106,11 +106,11 @@ class Flume:
         `ActorDied`.
         """
         bars, base_s = self.bars[period_s], base_period(period_s)
-        before = len(bars)
+        before = bars.first
         need = count * (period_s // base_s)
         depth = len(self.bars[base_s]) + need
         await self._extend(self.instrument.id, base_s, depth)
-        return len(self.bars[period_s]) - before
+        return max(0, before - self.bars[period_s].first)
 
     def ticks(self, *, from_start: bool = False) -> TickStream:
         """

@@ -229,23 +229,12 @@ class Intake:
         self, out: list[TickRow], trade: TickRow | None, quote: TickRow | None
     ) -> None:
         self.ring.write(out)
-        values: dict[str, float] = {'recv': out[-1][1]}
-        if trade:
-            values |= {
-                'last': trade[4],
-                'last_size': trade[5],
-                'time': trade[0],
-                'volume': self._lots / self._scale,
-            }
-        if quote:
-            values |= {
-                'bid': self._bid[4],
-                'bid_size': self._bid[5],
-                'ask': self._ask[4],
-                'ask_size': self._ask[5],
-                'quote_time': quote[0],
-            }
-        self.ring.set_quote(**values)
+        self.ring.set_latest(
+            out[-1][1],
+            trade,
+            self._lots / self._scale,
+            (self._bid, self._ask) if quote else None,
+        )
 
 
 # Answers of `Intake._place` besides a number of missing trades.

@@ -209,11 +209,15 @@ class LiveFeed:
         self._intake.begin(start, self._clock.now_ns())
 
     async def _backfill(self) -> None:
+        async def load(period_s: int) -> None:
+            try:
+                await self.extend(period_s, self._history[period_s])
+            except VenueError as err:
+                log.warning('%s', err)
+
         async with trio.open_nursery() as nursery:
             for period_s in self._builders:
-                nursery.start_soon(
-                    self.extend, period_s, self._history[period_s]
-                )
+                nursery.start_soon(load, period_s)
 
     async def _record(self) -> None:
         """Have what is made here stored; by another process, not by us."""
@@ -227,8 +231,8 @@ class LiveFeed:
         """
         Load older bars until there are ``depth``; returns how many there are.
 
-        Fewer mean that the venue has no more, or fails.  Requests for the
-        same buffer queue up.
+        Fewer mean that the venue has no more.  Requests for the same buffer
+        queue up.  Raises `VenueError` if the venue goes on failing.
         """
         writer = self._builders[period_s].writer
         self._loading += 1

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,7 +30,7 @@ import numpy.typing as npt
 
 from ..errors import DataError, SegmentGone
 
-__all__ = ['HEADER_WORDS', 'Segment', 'layout']
+__all__ = ['HEADER_WORDS', 'Segment', 'layout', 'patiently']
 
 SHM_DIR = Path('/dev/shm')
 HEADER_WORDS = 64
@@ -47,6 +49,20 @@ def layout(dtype: np.dtype[Any], capacity: int) -> tuple[dict[str, int], int]:
         size = dtype[name].itemsize * capacity
         at += -(-size // PAGE) * PAGE
     return offsets, at
+
+
+def patiently(tries: int = 1000, pauses: int = 200) -> Iterator[None]:
+    """
+    Steps of a wait for a writer to finish what it writes.
+
+    A write takes microseconds, unless its process is preempted meanwhile, or
+    has died in it: so at first at once, then with pauses of a millisecond.
+    """
+    for _ in range(tries):
+        yield
+    for _ in range(pauses):
+        time.sleep(0.001)
+        yield
 
 
 class Segment:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from .shm import Segment
+from .shm import Segment, patiently
 
 __all__ = [
     'TICK_DTYPE',
@@ -87,9 +87,6 @@ TickRow = tuple[int, int, int, int, float, float, int, int]
 ) = range(7)
 _COUNTS = 8  # words 8..23: counters by name, see `meta['counters']`
 _QUOTE = 32  # words 32..47: the latest quote, see `_QUOTE_FIELDS`
-
-# A reader gives up on a quote that stays odd this often.
-_TRIES = 1000
 
 COUNTERS = (
     'trades', 'quotes', 'duplicates', 'gaps', 'missed', 'refused',
@@ -253,7 +250,7 @@ class TickReader:
         """The latest quote, never a mix of two."""
         split = _QUOTE + len(_QUOTE_FLOATS)
         end = split + len(_QUOTE_TIMES)
-        for _ in range(_TRIES):
+        for _ in patiently():
             before = self._words[_QUOTE_VERSION]
             values: list[Any] = self._floats[_QUOTE:split].tolist()
             values += self._words[split:end].tolist()
@@ -361,6 +358,35 @@ class TickWriter:
                 floats[_QUOTE_AT[name]] = value
         words[_QUOTE_VERSION] += 1
 
+    def set_latest(
+        self,
+        recv_ns: int,
+        trade: TickRow | None,
+        volume: float,
+        touch: tuple[TickRow, TickRow] | None,
+    ) -> None:
+        """
+        `set_quote` from rows, for the hot path: by slot, not by name.
+
+        ``touch`` is the bid and the ask where either has changed.
+        """
+        words, floats = self._words, self._floats
+        words[_QUOTE_VERSION] += 1
+        if trade:
+            floats[_LAST_AT] = trade[4]
+            floats[_LAST_AT + 1] = trade[5]
+            floats[_VOLUME_AT] = volume
+            words[_TIME_AT] = trade[0]
+        if touch:
+            bid, ask = touch
+            floats[_BID_AT] = bid[4]
+            floats[_BID_AT + 1] = bid[5]
+            floats[_ASK_AT] = ask[4]
+            floats[_ASK_AT + 1] = ask[5]
+            words[_QUOTE_TIME_AT] = bid[0] if bid[0] > ask[0] else ask[0]
+        words[_RECV_AT] = recv_ns
+        words[_QUOTE_VERSION] += 1
+
     def count(self, name: str, by: int = 1) -> None:
         self._words[self._count_at[name]] += by
 
@@ -388,3 +414,9 @@ class TickWriter:
 _QUOTE_AT = {
     name: _QUOTE + i for i, name in enumerate((*_QUOTE_FLOATS, *_QUOTE_TIMES))
 }
+_LAST_AT, _BID_AT, _ASK_AT, _VOLUME_AT = (
+    _QUOTE_AT[name] for name in ('last', 'bid', 'ask', 'volume')
+)
+_TIME_AT, _QUOTE_TIME_AT, _RECV_AT = (
+    _QUOTE_AT[name] for name in _QUOTE_TIMES
+)

@@ -126,8 +126,8 @@ def test_a_bad_message_stops_nothing_else():
     })
     bad = [
         combined('trade', {}), combined('trade', []),
-        good.replace(b'"1.5"', b'"x"'), good.replace(b'5', b'"5"', 1),
-        good[:-3], good.replace(b'true', b'1'),
+        good.replace(b'"1.5"', b'"x"'), good.replace(b'5', b'"y"', 1),
+        good[:-3], good.replace(b'true', b'[]'),
     ]
     payloads = [good]
     for one in bad:

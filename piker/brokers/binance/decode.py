@@ -27,7 +27,7 @@ _HEAD = b'{"stream":"'
 _NAME_AT = len(_HEAD)
 
 
-class _Combined(msgspec.Struct, Generic[T]):
+class _Combined(msgspec.Struct, Generic[T], gc=False):
     data: T
 
 
@@ -35,9 +35,18 @@ class _Named(msgspec.Struct):
     stream: str
 
 
-_agg_trade = msgspec.json.Decoder(_Combined[HotAggTrade]).decode
-_trade = msgspec.json.Decoder(_Combined[HotTrade]).decode
-_book = msgspec.json.Decoder(_Combined[HotBookTicker]).decode
+def _decoder(kind: type[T]) -> Callable[[bytes], _Combined[T]]:
+    # Numbers come as text; lax decoding makes floats of them at once.
+    combined: Any = _Combined[kind]  # type: ignore[valid-type]
+    decode: Callable[[bytes], _Combined[T]] = msgspec.json.Decoder(
+        combined, strict=False
+    ).decode
+    return decode
+
+
+_agg_trade = _decoder(HotAggTrade)
+_trade = _decoder(HotTrade)
+_book = _decoder(HotBookTicker)
 _named = msgspec.json.Decoder(_Named).decode
 
 
@@ -64,7 +73,7 @@ def _agg_trade_rows(
     d = _agg_trade(payload).data
     out.append((
         d.T * NS_PER_MS, recv_ns, _TRADE, _SELL if d.m else _BUY,
-        float(d.p), float(d.q), d.a, d.l - d.f + 1,
+        d.p, d.q, d.a, d.l - d.f + 1,
     ))
     return d.E
 
@@ -75,7 +84,7 @@ def _trade_rows(
     d = _trade(payload).data
     out.append((
         d.T * NS_PER_MS, recv_ns, _TRADE, _SELL if d.m else _BUY,
-        float(d.p), float(d.q), d.t, 1,
+        d.p, d.q, d.t, 1,
     ))
     return d.E
 
@@ -86,10 +95,10 @@ def _book_rows(
     d = _book(payload).data
     update = d.u
     out.append(
-        (now_ns, recv_ns, _BID, 0, float(d.b), float(d.B), update, 0)
+        (now_ns, recv_ns, _BID, 0, d.b, d.B, update, 0)
     )
     out.append(
-        (now_ns, recv_ns, _ASK, 0, float(d.a), float(d.A), update, 0)
+        (now_ns, recv_ns, _ASK, 0, d.a, d.A, update, 0)
     )
     return 0
 

@@ -246,35 +246,35 @@ def pack_klines(klines: list[Kline]) -> npt.NDArray[Any]:
     return out
 
 
-class HotAggTrade(msgspec.Struct):
+class HotAggTrade(msgspec.Struct, gc=False):
     """`AggTrade` of the stream, for speed."""
 
     E: int
     a: int
-    p: str
-    q: str
+    p: float
+    q: float
     f: int
     l: int  # noqa: E741
     T: int
     m: bool
 
 
-class HotTrade(msgspec.Struct):
+class HotTrade(msgspec.Struct, gc=False):
     """`Trade` of the stream, for speed."""
 
     E: int
     t: int
-    p: str
-    q: str
+    p: float
+    q: float
     T: int
     m: bool
 
 
-class HotBookTicker(msgspec.Struct):
+class HotBookTicker(msgspec.Struct, gc=False):
     """`BookTicker` of the stream, for speed."""
 
     u: int
-    b: str
-    B: str
-    a: str
-    A: str
+    b: float
+    B: float
+    a: float
+    A: float
