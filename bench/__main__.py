@@ -8,7 +8,7 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
-from . import stream
+from . import soak, stream
 from .common import (
     BenchError,
     Options,
@@ -34,11 +34,14 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m bench', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog='\n'.join(f'  {n:<12}{t}' for n, t in NAMES.items()),
+        epilog='\n'.join(
+            f'  {n:<14}{t}' for n, t in (NAMES | soak.NAMES).items()
+        ),
     )
     parser.add_argument(
-        'names', nargs='+', choices=[*NAMES, 'all'], metavar='NAME',
-        help='what to run, or all',
+        'names', nargs='+', metavar='NAME',
+        choices=[*NAMES, *soak.NAMES, 'all'],
+        help='what to run, or all (but for soaks)',
     )
     parser.add_argument(
         '--quick', action='store_true', help='rough figures, a few minutes'
@@ -63,6 +66,21 @@ def parse() -> argparse.Namespace:
         '--output', type=Path, metavar='DIR',
         default=Options.output, help='where the JSON goes',
     )
+    group = parser.add_argument_group('soaks', 'only for names in soak-')
+    group.add_argument(
+        '--seconds', type=float, default=0, help='symbols, faults (600)'
+    )
+    group.add_argument(
+        '--symbols', type=int, default=0,
+        help='how many (300; of the embedded venue 3 and 5, at most 8)',
+    )
+    group.add_argument('--kills', type=int, default=0, help='kills (100)')
+    group.add_argument(
+        '--seed', type=int, default=1, help='of what comes by chance (1)'
+    )
+    group.add_argument(
+        '--workers', type=int, default=1, help='processes of a provider (1)'
+    )
     return parser.parse_args()
 
 
@@ -86,9 +104,16 @@ def main() -> int:
     failed = 0
     for name in names:
         began = time.monotonic()
-        module = import_module(f'.{name}', __package__)
         try:
-            found = module.run(options)
+            if name in soak.NAMES:
+                found = soak.run(name, options, soak.Limits(
+                    given.seconds, given.symbols, given.kills, given.seed,
+                    given.workers,
+                ))
+                failed |= bool(found['failed'])
+            else:
+                module = import_module(f'.{name}', __package__)
+                found = module.run(options)
         except BenchError as err:
             say(f'{name} failed: {err}')
             failed = 1
