@@ -7,7 +7,7 @@ import click
 import pytest
 from docs_tools import ROOT, sections
 
-from piker.cli.main import COMMANDS, piker
+from piker.cli.main import piker
 from piker.cli.pikerd import pikerd
 from piker.errors import PikerError
 
@@ -16,16 +16,27 @@ BODIES = {title: body for title, _, body in sections(PAGE)}
 _OPTION = re.compile(r'^((?:``-[\w-]+``(?:, )?)+)(?: (.+))?$')
 
 
-NAMES = ['pikerd', 'piker', *(f'piker {name}' for name in COMMANDS)]
-
-
 def _command(name: str) -> click.Command:
-    program, _, part = name.partition(' ')
-    if not part:
-        return {'pikerd': pikerd, 'piker': piker}[program]
-    command = piker.get_command(click.Context(piker), part)
-    assert command
+    program, *parts = name.split()
+    command: click.Command = {'pikerd': pikerd, 'piker': piker}[program]
+    for part in parts:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), part)
+        assert found
+        command = found
     return command
+
+
+def _below(name: str) -> list[str]:
+    """This command and, if it is a group, all that are in it."""
+    command = _command(name)
+    if not isinstance(command, click.Group):
+        return [name]
+    parts = command.list_commands(click.Context(command))
+    return [name, *(n for part in parts for n in _below(f'{name} {part}'))]
+
+
+NAMES = ['pikerd', *_below('piker')]
 
 
 def _documented(body: str) -> dict[frozenset[str], str]:
