@@ -126,6 +126,7 @@ class FakeFlume:
             writer.prepend(rows)
             last = float(rows['close'][-1])
             writer.append(last, last, last, last)
+        self._made = list(self.writers.values())
         self.last = price
         self.ring = TickWriter(f'{stem}-t', self.instrument.id, capacity=1024)
         self.ring.set_quote(
@@ -205,7 +206,8 @@ class FakeFlume:
                 self.roll(period)
 
     def unlink(self):
-        for writer in self.writers.values():
+        # Its own, whoever's writers a test has put in their place.
+        for writer in self._made:
             writer.unlink()
         self.ring.unlink()
 
