@@ -56,9 +56,8 @@ def piker() -> None:
     """
     Live charts, quotes and bars from a tree of trading daemons.
 
-    Start the tree with `pikerd`.  Without one, every command but
-    `services` and `venue` starts one for itself, which ends with its last
-    client.
+    Start the tree with `pikerd`.  Without one, commands that need live data
+    start one for themselves, which ends with its last client.
     """
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from ..config import load_settings
 from ..errors import ConfigError
 from ..service import Tree, serve
 from .common import CONTEXT, guarded, level_option_from, registry_option, run
@@ -74,6 +73,9 @@ def pikerd(
     Daemons are started when a client first asks for them, restarted when
     they die, and ended in order with the root.
     """
+    # pydantic is for whoever reads settings: clients only pass them on.
+    from ..config import load_settings
+
     tree = Tree.parse(registry)
     settings = load_settings(config, parse_overrides(overrides))
     run(partial(

@@ -303,7 +303,7 @@ def import_(
 @click.argument('symbol', required=False)
 @click.argument('kind', required=False)
 @click.option(
-    '--retention', type=click.FloatRange(min=0), default=24.0,
+    '--retention', type=click.IntRange(min=0), default=24,
     show_default=True, metavar='HOURS',
     help='Keep replaced files this long for whoever still reads them.',
 )
@@ -315,7 +315,7 @@ def import_(
 def compact(
     symbol: str | None,
     kind: str | None,
-    retention: float,
+    retention: int,
     root: str | None,
     config: Path | None,
     loglevel: str,

@@ -69,8 +69,7 @@ class TreeClient:
             answer: dict[str, Any] = await portal.run(
                 remote(_ENDPOINTS, endpoint), **kwargs
             )
-        if 'error' in answer:
-            raise from_wire(answer)
+        _raise_error(answer)
         return answer
 
     async def find(self, name: str) -> DaemonInfo:
@@ -132,8 +131,7 @@ class TreeClient:
             answer: dict[str, Any] = await portal.run(
                 remote(module, function), **kwargs
             )
-        if 'error' in answer:
-            raise from_wire(answer)
+        _raise_error(answer)
         return answer
 
     @asynccontextmanager
@@ -154,10 +152,15 @@ class TreeClient:
                 pid=pid, started=started_ticks(pid), **kwargs,
             ) as (ctx, first),
         ):
-            if 'error' in first:
-                raise from_wire(first)
+            _raise_error(first)
             yield ctx, first
             await ctx.cancel()
+
+
+def _raise_error(answer: dict[str, Any]) -> None:
+    """Raise what `errors.to_wire` has packed, if that is the answer."""
+    if 'error' in answer and 'message' in answer:
+        raise from_wire(answer)
 
 
 @asynccontextmanager

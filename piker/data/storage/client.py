@@ -7,7 +7,6 @@ daemon may die, restart, or be stopped at any moment.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -21,10 +20,9 @@ from ...errors import (
     PikerError,
     SegmentGone,
     StorageError,
-    from_wire,
 )
 from ...messages import FlumeInfo, pack
-from ...service import TreeClient, remote, started_ticks, tractor
+from ...service import TreeClient
 from ..bars import BAR_DTYPE
 from ..shm import Segment
 
@@ -76,11 +74,9 @@ class StoreClient:
     async def _load_part(
         self, symbol: str, period_s: int, start_ns: int, end_ns: int
     ) -> tuple[npt.NDArray[Any], int]:
-        pid = os.getpid()
         async with self._context(
             'load_bars', symbol=symbol, period_s=period_s,
             start_ns=start_ns, end_ns=end_ns,
-            pid=pid, started=started_ticks(pid),
         ) as (_, found):
             rows = np.empty(found['rows'], BAR_DTYPE)
             if found['segment']:
@@ -138,14 +134,12 @@ class StoreClient:
     async def _keep_recording(
         self, flumes: Callable[[], Sequence[FlumeInfo]]
     ) -> None:
-        pid = os.getpid()
         failures = 0
         told = ''
         while True:
             try:
                 async with self._context(
                     'record', flumes=[pack(flume) for flume in flumes()],
-                    pid=pid, started=started_ticks(pid),
                 ) as (ctx, _):
                     failures, told = 0, ''
                     await ctx.result()
@@ -175,34 +169,16 @@ class StoreClient:
         ) from error
 
     async def _run(self, endpoint: str, **kwargs: Any) -> dict[str, Any]:
-        daemon = await self._tree.find(_DAEMON)
-        try:
-            async with self._tree.portal(daemon) as portal:
-                answer: dict[str, Any] = await portal.run(
-                    remote(_ENDPOINTS, endpoint), **kwargs
-                )
-        except tractor.RemoteActorError as err:
-            raise StorageError(f'{_DAEMON}: {err}') from err
-        if 'error' in answer and 'message' in answer:
-            raise from_wire(answer)
-        return answer
+        return await self._tree.call(
+            await self._tree.find(_DAEMON), _ENDPOINTS, endpoint, **kwargs
+        )
 
     @asynccontextmanager
     async def _context(
         self, endpoint: str, **kwargs: Any
     ) -> AsyncGenerator[tuple[Any, dict[str, Any]], None]:
         """A context of the daemon's, ended with the body."""
-        daemon = await self._tree.find(_DAEMON)
-        try:
-            async with (
-                self._tree.portal(daemon) as portal,
-                portal.open_context(
-                    remote(_ENDPOINTS, endpoint), **kwargs
-                ) as (ctx, first),
-            ):
-                if 'error' in first:
-                    raise from_wire(first)
-                yield ctx, first
-                await ctx.cancel()
-        except tractor.RemoteActorError as err:
-            raise StorageError(f'{_DAEMON}: {err}') from err
+        async with self._tree.context(
+            await self._tree.find(_DAEMON), _ENDPOINTS, endpoint, **kwargs
+        ) as found:
+            yield found
