@@ -245,7 +245,7 @@ def test_bars_settle_by_our_own_clock(
 def test_a_row_that_is_torn_is_left_out(
     memory: Callable[..., Memory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('piker.data.bars._TRIES', 3)
+    monkeypatch.setattr('piker.data.bars.patiently', lambda: range(3))
     made = memory()
     made.write(100)
     made.bars._segment.columns['version'][(1 << 15) + 40] |= 1
