@@ -25,14 +25,13 @@ setup(
         'trio-websocket',
         'click',
         'msgspec',
-        'quart-trio',
         'hypercorn',
         'rich',
         'rapidfuzz',
         'platformdirs',
         'psutil',
-        'sortedcontainers',
-        'tsdownsample',
+        'polars',
+        'deltalake',
     ],
     entry_points={
         'console_scripts': [

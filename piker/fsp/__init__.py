@@ -1,1 +1,5 @@
-"""To be described."""
+"""
+Financial signal processing: tasks that read one shared array, write another.
+
+Will run in ``fspd``.  It offers nothing yet.
+"""
