@@ -24,7 +24,7 @@ from ..errors import (
     from_wire,
 )
 from ..messages import DaemonInfo, TreeStatus, unpack
-from .ground import remote, tractor
+from .ground import TransportClosed, remote, tractor
 from .tree import Record, Tree
 from .watch import raise_if_dies, started_ticks, wait_exit
 
@@ -114,7 +114,8 @@ class TreeClient:
                         info.name, arbiter_sockaddr=self.tree.address
                     )
                 )
-            except OSError as err:
+            except (OSError, TransportClosed) as err:
+                # Its last connections are reset before a process is gone.
                 raise ActorDied(f'{info.name} does not answer') from err
             if portal is None:
                 raise ActorDied(f'{info.name} is not registered')
@@ -201,7 +202,7 @@ async def connect(address: tuple[str, int]) -> AsyncGenerator[Any, None]:
             portal = await stack.enter_async_context(
                 tractor.get_arbiter(*address)
             )
-        except OSError as err:
+        except (OSError, TransportClosed) as err:
             raise NoDaemon(_nobody(Tree(*address))) from err
         yield portal
 

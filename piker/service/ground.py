@@ -46,12 +46,14 @@ from tractor import (  # noqa: E402
     _root,
     msg,
 )
+from tractor._exceptions import TransportClosed  # noqa: E402
 
-__all__ = ['peer_uid', 'remote', 'tractor']
+__all__ = ['TransportClosed', 'peer_uid', 'remote', 'tractor']
 
 log = logging.getLogger(__name__)
 
 _ESTABLISHED = '01'
+_LOOKS = 3
 
 
 def peer_uid(sock: Any) -> int | None:
@@ -82,11 +84,22 @@ def _hex_address(family: int, address: tuple[Any, ...]) -> str:
 _plain_handler = _actor.Actor._stream_handler
 
 
+async def _look_up(stream: trio.SocketStream) -> int | None:
+    # The kernel's table is not read at one moment: while others connect and
+    # leave, an entry can be passed over.
+    for _ in range(_LOOKS):
+        try:
+            uid = peer_uid(stream.socket)
+        except OSError:
+            return None
+        if uid is not None:
+            return uid
+        await trio.sleep(0.001)
+    return None
+
+
 async def _checked_handler(actor: Any, stream: trio.SocketStream) -> None:
-    try:
-        uid = peer_uid(stream.socket)
-    except OSError:
-        uid = None
+    uid = await _look_up(stream)
     if uid != os.getuid():
         # A probe that has hung up by now is no news, but has no business.
         log.log(
