@@ -11,6 +11,7 @@ Source: the delta-rs and Delta Lake documentation, "Concurrency control".
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -337,7 +338,8 @@ class Table:
         delta = self.delta()
         with translated(self.uri, 'be swept'):
             gone = delta.vacuum(
-                retention_hours=int(retention_h),
+                # whole hours: rounded up, so that no reader loses a file
+                retention_hours=math.ceil(retention_h),
                 dry_run=False,
                 enforce_retention_duration=False,
                 full=True,
