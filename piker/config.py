@@ -8,7 +8,9 @@ key, the value and what would be right.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +27,12 @@ from pydantic_core import PydanticCustomError
 from .errors import ConfigError, did_you_mean
 
 __all__ = [
+    'AccountSettings',
     'BinanceSettings',
+    'EmsSettings',
     'FeedSettings',
+    'PaperSettings',
+    'RiskSettings',
     'Settings',
     'SimSettings',
     'StorageSettings',
@@ -34,6 +40,9 @@ __all__ = [
     'data_dir',
     'load_settings',
 ]
+
+
+_ACCOUNT = re.compile(r'[a-z][a-z0-9_]*\Z')
 
 
 class _Model(BaseModel):
@@ -130,12 +139,102 @@ class StorageSettings(_Model):
     compact_files: int = Field(32, ge=2)
 
 
+class RiskSettings(_Model):
+    """
+    Limits of an account or of one instrument in it; unset ones do not hold.
+
+    Per instrument: ``max_order`` and ``max_position`` in the base currency,
+    ``max_notional`` of one order in the quote currency, ``collar`` the
+    fraction by which a price may be worse than the market's.
+    ``max_open_orders``, ``max_orders_a_second`` and ``max_daily_loss`` (in
+    the quote currency, since midnight UTC) are counted over what they are
+    set for.
+    """
+
+    max_order: Decimal | None = Field(None, gt=0)
+    max_position: Decimal | None = Field(None, ge=0)
+    max_notional: Decimal | None = Field(None, gt=0)
+    max_open_orders: int | None = Field(None, ge=0)
+    max_orders_a_second: int | None = Field(None, ge=1)
+    collar: Decimal | None = Field(None, gt=0, le=1)
+    max_daily_loss: Decimal | None = Field(None, ge=0)
+
+
+class PaperSettings(_Model):
+    """
+    The model by which a paper account fills.
+
+    ``balances`` are what a new account begins with.  Fees are fractions of
+    the notional; an order reaches the market ``latency_ms`` after it was
+    sent; a market order pays ``slippage_ticks`` on top of what it takes from
+    the book.
+    """
+
+    balances: dict[str, Decimal] = {'usdt': Decimal(100_000)}
+    maker_fee: Decimal = Field(Decimal('0.001'), ge=0, lt=1)
+    taker_fee: Decimal = Field(Decimal('0.001'), ge=0, lt=1)
+    latency_ms: float = Field(20.0, ge=0)
+    slippage_ticks: int = Field(0, ge=0)
+
+
+class AccountSettings(_Model):
+    """
+    An account to trade with.
+
+    Without a ``provider`` it is one on paper.  ``live = true`` is what allows
+    real money to be traded; the embedded venue's needs none.  The keys are
+    read from ``key_file`` (two lines, key and secret, readable by its owner
+    only) or, without one, from ``PIKER_<ACCOUNT>_KEY`` and
+    ``PIKER_<ACCOUNT>_SECRET`` of the environment.
+    """
+
+    provider: str = ''
+    live: bool = False
+    key_file: Path | None = None
+    paper: PaperSettings = PaperSettings()
+    risk: RiskSettings = RiskSettings()
+    instruments: dict[str, RiskSettings] = {}
+
+
+class EmsSettings(_Model):
+    """
+    The execution management system.
+
+    ``journal`` is its file, empty for ``ems.sqlite`` in the data directory.
+    ``answer_within_s`` is how long a venue may take to answer before what was
+    asked is in doubt.
+    """
+
+    journal: str = ''
+    answer_within_s: float = Field(5.0, gt=0)
+
+
 class Settings(_Model):
     """The whole configuration."""
 
     providers: ProviderSettings = ProviderSettings()
     feed: FeedSettings = FeedSettings()
     storage: StorageSettings = StorageSettings()
+    ems: EmsSettings = EmsSettings()
+    accounts: dict[str, AccountSettings] = Field({}, validate_default=True)
+
+    @field_validator('accounts')
+    @classmethod
+    def _names(
+        cls, accounts: dict[str, AccountSettings]
+    ) -> dict[str, AccountSettings]:
+        for name in accounts:
+            if not _ACCOUNT.match(name):
+                raise PydanticCustomError(
+                    'account_name',
+                    '{name} is not a name of lower-case letters, digits and _',
+                    {'name': name},
+                )
+        # There are always one on paper and one at the embedded venue.
+        return {
+            'paper': AccountSettings(),
+            'sim': AccountSettings(provider='sim'),
+        } | accounts
 
 
 def config_file() -> Path:
