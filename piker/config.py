@@ -127,7 +127,9 @@ class StorageSettings(_Model):
     store (``AWS_ENDPOINT_URL``, ``AWS_REGION``, …; credentials are better
     kept in the environment).  Bars are written once they have been closed for
     ``settle_s``, since late trades amend them; everything every ``flush_s``.
-    Small files are compacted once there are ``compact_files`` of them.
+    Small files are compacted once there are ``compact_files`` of them.  With
+    ``fill_gaps`` a live feed has the holes of its stored bars filled from the
+    venue, in the background.
     """
 
     enabled: bool = True
@@ -137,6 +139,7 @@ class StorageSettings(_Model):
     flush_s: float = Field(30.0, gt=0)
     settle_s: float = Field(10.0, ge=0)
     compact_files: int = Field(32, ge=2)
+    fill_gaps: bool = True
 
 
 class RiskSettings(_Model):

@@ -101,7 +101,12 @@ class FlumeInfo(msgspec.Struct, frozen=True):
 
 
 class FeedStatus(msgspec.Struct, frozen=True):
-    """A feed as ``piker services`` shows it; rates per second, age in s."""
+    """
+    A feed as ``piker services`` shows it; rates per second, age in s.
+
+    ``gaps_left`` and ``bars_left`` are those of stored history that are
+    being filled.
+    """
 
     symbol: str
     state: str
@@ -112,6 +117,8 @@ class FeedStatus(msgspec.Struct, frozen=True):
     bars: dict[str, int]
     backfilling: bool
     counters: dict[str, int]
+    gaps_left: int = 0
+    bars_left: int = 0
 
 
 class BookInfo(msgspec.Struct, frozen=True):

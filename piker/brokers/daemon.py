@@ -52,6 +52,7 @@ async def brokerd(
                     settings['feed'],
                     store,
                     table_root(storage['root']),
+                    fill=storage['fill_gaps'],
                 ) as bus,
             ):
                 actor_state()[BUS] = bus

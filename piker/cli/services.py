@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from ..data.status import TreeReport, report
+from ..messages import FeedStatus
 from ..service import Tree, open_tree
 from .common import (
     CONTEXT,
@@ -92,7 +93,9 @@ def _print(found: TreeReport) -> None:
                 feed.symbol, feed.state, str(feed.subscribers),
                 f'{feed.ticks:,}', f'{feed.rate:.1f}', f'{feed.age_s:.1f}',
                 f'{feed.bars.get("1", 0):,}', f'{feed.bars.get("60", 0):,}',
-                _notes(feed.counters, feed.backfilling),
+                ', '.join(filter(None, (
+                    _notes(feed.counters, feed.backfilling), _gaps(feed)
+                ))),
             ]
             for feed in found.feeds
         ])
@@ -128,6 +131,12 @@ def _notes(counters: dict[str, int], backfilling: bool) -> str:
         if n and name not in _ROUTINE
     ]
     return ', '.join(notes)
+
+
+def _gaps(feed: FeedStatus) -> str:
+    if not feed.gaps_left:
+        return ''
+    return f'{feed.gaps_left} stored gaps to fill ({feed.bars_left:,} bars)'
 
 
 def _duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from ..clock import NS_PER_S, Clock
 from ..errors import (
@@ -24,6 +25,7 @@ from ..errors import (
 from ..instruments import Instrument, InstrumentId
 from ..messages import FeedStatus
 from .backend import Backend
+from .gapfill import GapFiller
 from .live import LiveFeed
 from .livebook import Books
 from .sampling import Sampler
@@ -51,9 +53,11 @@ class Bus:
         settings: dict[str, Any],
         nursery: trio.Nursery,
         source: BarSource,
+        filler: GapFiller | None = None,
     ) -> None:
         self.backend = backend
         self._source = source
+        self._filler = filler
         self.hub = WakerHub(prefix)
         self.sampler = Sampler(backend.clock)
         self._clock = clock
@@ -133,8 +137,10 @@ class Bus:
         """Run a feed; its failure ends it alone and is told to who asks."""
         name = feed.instrument.id
         try:
-            with trio.CancelScope() as scope:
-                self._scopes[name] = scope
+            async with trio.open_nursery() as nursery:
+                self._scopes[name] = nursery.cancel_scope
+                if self._filler is not None:
+                    nursery.start_soon(self._filler.fill, feed)
                 await feed.run()
         except Exception as err:
             known = as_piker_error(err)
@@ -171,7 +177,13 @@ class Bus:
         return True
 
     def status(self) -> list[FeedStatus]:
-        return [feed.status() for feed in self._feeds.values()]
+        return [self._status(feed) for feed in self._feeds.values()]
+
+    def _status(self, feed: LiveFeed) -> FeedStatus:
+        if self._filler is None:
+            return feed.status()
+        gaps, bars = self._filler.left(feed.instrument.id)
+        return replace(feed.status(), gaps_left=gaps, bars_left=bars)
 
     async def drop_unused(self) -> None:
         """End feeds that nobody has used for as long as the settings say."""
@@ -209,16 +221,20 @@ async def open_bus(
     settings: dict[str, Any],
     store: StoreClient | None = None,
     table_root: str = '',
+    *,
+    fill: bool = False,
 ) -> AsyncGenerator[Bus, None]:
     """
     The bus with its background tasks; leaving it ends every feed.
 
     ``prefix`` begins the names of all shared memory of this daemon; what is
     made in it is kept by ``store``, whose tables are under ``table_root``.
+    With ``fill``, gaps of what is stored are filled while feeds are live.
     """
     source = BarSource(backend, store, table_root)
+    filler = GapFiller(source, store) if fill and store else None
     async with trio.open_nursery() as nursery:
-        bus = Bus(backend, clock, prefix, settings, nursery, source)
+        bus = Bus(backend, clock, prefix, settings, nursery, source, filler)
         try:
             await nursery.start(bus.hub.serve)
             nursery.start_soon(bus.sampler.run)

@@ -25,6 +25,7 @@ from ...messages import FlumeInfo, pack
 from ...service import TreeClient
 from ..bars import BAR_DTYPE
 from ..shm import Segment
+from .ranges import Gap
 
 __all__ = ['StoreClient']
 
@@ -96,6 +97,38 @@ class StoreClient:
             start_ns=start_ns, end_ns=end_ns,
         ))
         return [(int(a), int(b)) for a, b in answer['gaps']]
+
+    async def missing(
+        self, instrument_id: str, period_s: int, end_ns: int
+    ) -> list[Gap]:
+        """
+        Gaps from the oldest stored bar up to ``end_ns``, oldest first.
+
+        Without what the venue has been asked for in vain (`note_absent`).
+        """
+        answer = await self._ask(lambda: self._run(
+            'missing_bars', symbol=instrument_id, period_s=period_s,
+            end_ns=end_ns,
+        ))
+        return [Gap(int(a), int(b)) for a, b in answer['gaps']]
+
+    async def add_bars(
+        self, instrument_id: str, period_s: int, rows: npt.NDArray[Any]
+    ) -> None:
+        """Store bars (`BAR_DTYPE`) that are in no buffer; durable then."""
+        await self._ask(lambda: self._run(
+            'add_bars', symbol=instrument_id, period_s=period_s,
+            bars=rows.tobytes(),
+        ))
+
+    async def note_absent(
+        self, instrument_id: str, period_s: int, ranges: Sequence[Gap]
+    ) -> None:
+        """Have it remembered that the venue has no bars there."""
+        await self._ask(lambda: self._run(
+            'note_absent', symbol=instrument_id, period_s=period_s,
+            ranges=[list(gap) for gap in ranges],
+        ))
 
     async def bounds(
         self, instrument_id: str, kind: str

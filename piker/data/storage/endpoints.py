@@ -7,12 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...errors import PikerError, to_wire
 from ...messages import FlumeInfo, unpack
 from ...service import actor_state, tractor, wait_exit
+from ..bars import BAR_DTYPE
 from .keeper import KEEPER, Keeper
 
-__all__ = ['find_gaps', 'load_bars', 'record', 'status', 'stored_bounds']
+__all__ = [
+    'add_bars',
+    'find_gaps',
+    'load_bars',
+    'missing_bars',
+    'note_absent',
+    'record',
+    'status',
+    'stored_bounds',
+]
 
 
 def _keeper() -> Keeper:
@@ -76,6 +88,44 @@ async def find_gaps(
     except PikerError as err:
         return to_wire(err)
     return {'gaps': [list(gap) for gap in gaps]}
+
+
+async def missing_bars(
+    symbol: str, period_s: int, end_ns: int
+) -> dict[str, Any]:
+    """
+    ``gaps``: what is missing from the oldest stored bar up to ``end_ns``.
+
+    Without what `note_absent` was told of.
+    """
+    try:
+        gaps = await _keeper().missing(symbol, period_s, end_ns)
+    except PikerError as err:
+        return to_wire(err)
+    return {'gaps': [list(gap) for gap in gaps]}
+
+
+async def add_bars(symbol: str, period_s: int, bars: bytes) -> dict[str, Any]:
+    """Store bars of the past; ``bars`` are `BAR_DTYPE` rows as they are."""
+    try:
+        rows = np.frombuffer(bars, BAR_DTYPE)
+        await _keeper().add_bars(symbol, period_s, rows)
+    except PikerError as err:
+        return to_wire(err)
+    return {}
+
+
+async def note_absent(
+    symbol: str, period_s: int, ranges: list[list[int]]
+) -> dict[str, Any]:
+    """The venue has no bars in these ``[start_ns, end_ns)``."""
+    try:
+        await _keeper().note_absent(
+            symbol, period_s, [(int(a), int(b)) for a, b in ranges]
+        )
+    except PikerError as err:
+        return to_wire(err)
+    return {}
 
 
 async def stored_bounds(symbol: str, kind: str) -> dict[str, Any]:

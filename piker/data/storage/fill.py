@@ -16,18 +16,28 @@ from ...errors import BadMessage, from_wire
 from ...instruments import InstrumentId
 from ...service import TreeClient, remote
 from ..bars import BAR_DTYPE, flat_fill
-from .gaps import Gap
+from .names import TableId, bars_kind
+from .ranges import Gap, pages
 
 if TYPE_CHECKING:
     from .store import Store
 
-__all__ = ['Fetch', 'Filled', 'fetch_from_tree', 'fill_gaps', 'to_rows']
+__all__ = [
+    'PAGE',
+    'Fetch',
+    'Filled',
+    'fetch_from_tree',
+    'fill_gap',
+    'fill_gaps',
+    'to_rows',
+]
 
 # ``await fetch(instrument_id, period_s, start_ns, end_ns)`` → bars of the
 # range, sorted; fewer, or none, where there are none.
 Fetch = Callable[[str, int, int, int], Awaitable[npt.NDArray[Any]]]
 
-_PAGE = 1000
+# Bars that are asked for at once.
+PAGE = 1000
 
 
 class Filled(NamedTuple):
@@ -36,6 +46,32 @@ class Filled(NamedTuple):
     gaps: int
     missing: int
     filled: int
+
+
+async def fill_gap(
+    gap: Gap,
+    period_s: int,
+    fetch: Callable[[int, int], Awaitable[npt.NDArray[Any]]],
+    put: Callable[[npt.NDArray[Any]], Awaitable[None]],
+    none: Callable[[Gap], Awaitable[None]],
+) -> None:
+    """
+    Ask for the bars of one gap, page by page, the newest first.
+
+    ``put`` gets what came of a page, with its holes filled flat, as live
+    bars are; ``none`` the part of a page for which nothing came.  Errors
+    pass through.
+    """
+    period = period_s * NS_PER_S
+    for left in pages(gap, PAGE * period):
+        # A venue with smaller pages gives the newest part of ours.
+        while left.end_ns > left.start_ns:
+            rows = _whole(await fetch(*left), left, period)
+            if not len(rows):
+                await none(left)
+                break
+            await put(rows)
+            left = Gap(left.start_ns, int(rows['time'][0]))
 
 
 async def fill_gaps(
@@ -51,40 +87,41 @@ async def fill_gaps(
     """
     Fetch what is missing, newest first, and store it page by page.
 
-    A page that comes back with holes is filled flat, as live bars are; one
-    that comes back empty stays a gap.  ``progress`` gets the bars of each
-    page.  Errors of ``fetch`` pass through; what was filled stays.
+    What the venue does not have stays a gap and is noted as looked for.
+    ``progress`` gets the bars of each page.  Errors of ``fetch`` pass
+    through; what was filled stays.
     """
-    gaps = await trio.to_thread.run_sync(
+    from .absent import note_absent
+
+    in_thread = trio.to_thread.run_sync
+    gaps = await in_thread(
         partial(store.gaps, instrument_id, period_s, start_ns, end_ns)
     )
-    period = period_s * NS_PER_S
+    table_id = TableId.of(instrument_id, bars_kind(period_s))
     filled = 0
+
+    def seen(bars: int) -> None:
+        if progress:
+            progress(bars)
+
+    async def put(rows: npt.NDArray[Any]) -> None:
+        nonlocal filled
+        await in_thread(store.append_bars, instrument_id, period_s, rows)
+        filled += len(rows)
+        seen(len(rows))
+
+    async def none(looked: Gap) -> None:
+        await in_thread(
+            note_absent, store.root, store.options, table_id, [looked]
+        )
+        seen(looked.bars(period_s))
+
     for gap in reversed(gaps):
-        for page in _pages(gap, period):
-            left = page
-            # A venue with smaller pages gives the newest part of ours.
-            while left.end_ns > left.start_ns:
-                rows = await fetch(instrument_id, period_s, *left)
-                rows = _whole(rows, left, period)
-                if not len(rows):
-                    break
-                await trio.to_thread.run_sync(
-                    store.append_bars, instrument_id, period_s, rows
-                )
-                filled += len(rows)
-                left = Gap(left.start_ns, int(rows['time'][0]))
-            if progress:
-                progress(page.bars(period_s))
+        await fill_gap(
+            gap, period_s, partial(fetch, instrument_id, period_s), put, none
+        )
     missing = sum(gap.bars(period_s) for gap in gaps)
     return Filled(len(gaps), missing, filled)
-
-
-def _pages(gap: Gap, period: int) -> list[Gap]:
-    """A gap in pages, newest first."""
-    step = _PAGE * period
-    ends = range(gap.end_ns, gap.start_ns, -step)
-    return [Gap(max(gap.start_ns, end - step), end) for end in ends]
 
 
 def _whole(

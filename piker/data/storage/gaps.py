@@ -3,8 +3,6 @@ Gaps: which bars between the first and the last stored one are missing.
 """
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -12,34 +10,11 @@ import polars as pl
 from ...clock import NS_PER_S
 from .layout import clusters, in_range
 from .names import bars_kind
+from .ranges import Gap
 from .scan import scan
 from .table import Snapshot
 
-__all__ = ['Gap', 'find_gaps', 'missing_runs']
-
-
-class Gap(NamedTuple):
-    """Bars that are missing: opens from ``start_ns`` up to ``end_ns``."""
-
-    start_ns: int
-    end_ns: int
-
-    def bars(self, period_s: int) -> int:
-        return (self.end_ns - self.start_ns) // (period_s * NS_PER_S)
-
-
-def missing_runs(
-    indices: npt.NDArray[np.int64], start: int, stop: int
-) -> list[tuple[int, int]]:
-    """
-    Runs ``[a, b)`` of ``start <= index < stop`` that are not in ``indices``,
-    which must rise.
-    """
-    edges = np.concatenate(([start - 1], indices, [stop]))
-    at = np.flatnonzero(np.diff(edges) > 1)
-    return [
-        (int(edges[i]) + 1, int(edges[i + 1])) for i in at
-    ]
+__all__ = ['Gap', 'find_gaps']
 
 
 def find_gaps(

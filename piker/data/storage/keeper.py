@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
 import trio
 
 from ...clock import NS_PER_S
@@ -20,6 +21,8 @@ from ...errors import PikerError
 from ...messages import FlumeInfo
 from ..bars import BAR_DTYPE
 from ..shm import Segment
+from .names import TableId, bars_kind
+from .ranges import Gap, without
 from .recorder import Recorder
 
 if TYPE_CHECKING:
@@ -185,6 +188,55 @@ class Keeper:
             limiter=self._readers,
         )
         return [(gap.start_ns, gap.end_ns) for gap in found]
+
+    async def missing(
+        self, symbol: str, period_s: int, end_ns: int
+    ) -> list[tuple[int, int]]:
+        """
+        Gaps from the oldest stored bar up to ``end_ns``, oldest first.
+
+        Without what the venue has been asked for in vain.
+        """
+
+        def find() -> list[Gap]:
+            from .absent import absent_ranges
+
+            table_id = TableId.of(symbol, bars_kind(period_s))
+            bounds = self.store.bounds(symbol, table_id.kind)
+            if bounds is None:
+                return []
+            gaps = self.store.gaps(symbol, period_s, bounds[0], end_ns)
+            return without(gaps, absent_ranges(
+                self.store.root, self.store.options, table_id
+            ))
+
+        found = await trio.to_thread.run_sync(find, limiter=self._readers)
+        return [(gap.start_ns, gap.end_ns) for gap in found]
+
+    async def add_bars(
+        self, symbol: str, period_s: int, rows: npt.NDArray[Any]
+    ) -> None:
+        """Store bars (`BAR_DTYPE`) that came from elsewhere than memory."""
+        await trio.to_thread.run_sync(
+            self.store.append_bars, symbol, period_s, rows,
+            limiter=self._writers,
+        )
+        self._note_written(symbol, bars_kind(period_s))
+
+    async def note_absent(
+        self, symbol: str, period_s: int, ranges: list[tuple[int, int]]
+    ) -> None:
+        """The venue has no bars there."""
+
+        def note() -> None:
+            from .absent import note_absent
+
+            note_absent(
+                self.store.root, self.store.options,
+                TableId.of(symbol, bars_kind(period_s)), ranges,
+            )
+
+        await trio.to_thread.run_sync(note, limiter=self._writers)
 
     async def bounds(self, symbol: str, kind: str) -> tuple[int, int] | None:
         """Oldest and newest stored time."""
