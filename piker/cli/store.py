@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ..clock import format_ns, parse_time
+from ..clock import NS_PER_S, SystemClock, format_ns, parse_time
 from ..config import load_settings
 from ..data.storage.names import TICKS, TableId
 from ..errors import BadInput
@@ -201,22 +201,38 @@ def gaps(
 
     With --start or --end, between those.
     """
+    from ..data.storage.absent import absent_ranges
+    from ..data.storage.ranges import without
+
     where = _open(root, config)
     where.info(symbol, kind)
     period_s = _period_of(symbol, kind)
     found = where.gaps(symbol, period_s, start, end)
+    looked = absent_ranges(
+        where.root, where.options, TableId.of(symbol, kind)
+    )
+    rows = [
+        (gap, gap.bars(period_s), gap.bars(period_s) - sum(
+            left.bars(period_s) for left in without([gap], looked)
+        ))
+        for gap in found
+    ]
     if as_json:
-        for gap in found:
-            emit({**gap._asdict(), 'bars': gap.bars(period_s)})
+        for gap, bars, absent in rows:
+            emit({**gap._asdict(), 'bars': bars, 'absent': absent})
         return
     if not found:
         click.echo('no gaps', err=True)
         return
     print_table('', [
         ('from (UTC)', 'left'), ('to before', 'left'), ('bars', 'right'),
+        ('not at the venue', 'right'),
     ], [
-        [*_times(gap.start_ns, gap.end_ns), f'{gap.bars(period_s):,}']
-        for gap in found
+        [
+            *_times(gap.start_ns, gap.end_ns), f'{bars:,}',
+            f'{absent:,}' if absent else '–',
+        ]
+        for gap, bars, absent in rows
     ])
 
 
@@ -410,6 +426,11 @@ def fill(
     """
     where = _open(root, config)
     period_s = _period_of(symbol, kind)
+    if end is not None:
+        # what is not over yet, nobody has
+        period_ns = period_s * NS_PER_S
+        now_ns = SystemClock().now_ns()
+        end = min(end, now_ns // period_ns * period_ns)
     missing = sum(
         gap.bars(period_s) for gap in where.gaps(symbol, period_s, start, end)
     )

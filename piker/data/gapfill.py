@@ -51,14 +51,12 @@ class GapsLeft(NamedTuple):
 
 @dataclass
 class _Batch:
-    """What came for one period and is not stored yet."""
+    """What came for a gap and is not stored yet."""
 
     period_s: int
+    gap: Gap
     rows: list[npt.NDArray[Any]] = field(default_factory=list)
     absent: list[Gap] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.rows) + len(self.absent)
 
 
 class GapFiller:
@@ -146,21 +144,19 @@ class GapFiller:
         self, instrument: Instrument, period_s: int, needed: Gap, gap: Gap
     ) -> None:
         """Ask for what is ``needed`` of ``gap``; store what comes."""
-        left = self._left[instrument.id]
-        batch = _Batch(period_s)
-
-        async def note(bars: int) -> None:
-            left[period_s, gap] -= bars
-            if len(batch) >= _BATCH_PAGES:
-                await self._keep(instrument, batch)
+        batch = _Batch(period_s, gap)
 
         async def put(rows: npt.NDArray[Any]) -> None:
             batch.rows.append(rows)
-            await note(len(rows))
+            await keep_some()
 
         async def none(looked: Gap) -> None:
             batch.absent.append(looked)
-            await note(looked.bars(period_s))
+            await keep_some()
+
+        async def keep_some() -> None:
+            if len(batch.rows) + len(batch.absent) >= _BATCH_PAGES:
+                await self._keep(instrument, batch)
 
         try:
             await fill_gap(
@@ -189,16 +185,18 @@ class GapFiller:
 
     async def _keep(self, instrument: Instrument, batch: _Batch) -> None:
         """Hand a batch to the store; raises `StorageError`."""
+        left = self._left[instrument.id]
+        key = batch.period_s, batch.gap
         if batch.rows:
-            await self._store.add_bars(
-                instrument.id, batch.period_s,
-                np.concatenate(batch.rows[::-1]),
-            )
+            rows = np.concatenate(batch.rows[::-1])
+            await self._store.add_bars(instrument.id, batch.period_s, rows)
+            left[key] -= len(rows)
             batch.rows.clear()
         if batch.absent:
             await self._store.note_absent(
                 instrument.id, batch.period_s, batch.absent
             )
+            left[key] -= sum(gap.bars(batch.period_s) for gap in batch.absent)
             batch.absent.clear()
 
 
