@@ -42,7 +42,6 @@ async def sleeping(
             waker.arm()
             if not reader.pending:
                 await waker.sleep()
-            waker.disarm()
 
 
 def main(kind: str, many: str, name: str, address: str) -> None:

@@ -160,11 +160,8 @@ class BookStream:
                 self._info.waker, self._info.book
             )
         self._sleeper.arm()
-        try:
-            if self._reader.version == self._seen:
-                await self._sleeper.sleep()
-        finally:
-            self._sleeper.disarm()
+        if self._reader.version == self._seen:
+            await self._sleeper.sleep()
 
 
 class _Holder:

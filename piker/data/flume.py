@@ -188,11 +188,8 @@ class TickStream:
                 self._info.waker, self._info.ticks
             )
         self._sleeper.arm()
-        try:
-            if not self._reader.pending:
-                await self._sleeper.sleep()
-        finally:
-            self._sleeper.disarm()
+        if not self._reader.pending:
+            await self._sleeper.sleep()
 
     async def _follow(self) -> None:
         """Go on in the ring of the daemon's next life."""

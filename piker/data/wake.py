@@ -1,15 +1,14 @@
 """
-Waking readers that sleep on a ring.
+Readers that sleep on a ring, and the daemon that wakes them.
 
-A reader that polls costs the writer nothing.  One that sleeps sets its flag
-in a small segment of its own and waits for an eventfd; the writer looks at
-one byte a ring and writes to the eventfds of those that sleep.  The eventfd
-reaches the reader over an abstract Unix socket, which leaves no file behind,
-closes when either side dies, and tells the kernel's word of who connects.
+A reader that polls costs the writer nothing.  One that sleeps connects to an
+abstract Unix socket of the daemon, which leaves no file behind, closes when
+either side dies, and tells the kernel's word of who connects.  Over it comes
+the ring's bell, an eventfd that all readers of the ring share; see `bell`.
 
-The flag and the ring's head are a Dekker pair: each side stores its own and
-then loads the other's, so both need a full fence in between; see `_fence`.
-Sources: eventfd(2), unix(7), Dekker's algorithm.
+Each reader waits for edges of the bell in an epoll of its own, so nobody
+takes it from another, and one that is stopped or dead keeps nobody asleep.
+Sources: eventfd(2), epoll(7), unix(7).
 """
 from __future__ import annotations
 
@@ -19,84 +18,48 @@ import os
 import select
 import socket
 import struct
-import threading
+import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import trio
 
 from ..errors import ActorDied, PeerRefused, SegmentGone
+from .bell import FLAGS, Waker, fence
 from .shm import Segment
 
 __all__ = ['Sleeper', 'Waker', 'WakerHub', 'connect_sleeper', 'open_waker']
 
 log = logging.getLogger(__name__)
 
-_SLOTS = 4096
-_FLAGS = np.dtype([('sleeping', 'u1'), ('ring_sleeps', 'u1')])
-_REPLY = struct.Struct('=ii')
-_lock = threading.Lock()
-
-
-def _fence() -> None:
-    # An uncontended lock is an atomic read-modify-write, which no load or
-    # store may pass on x86-64.
-    _lock.acquire()
-    _lock.release()
-
-
-class Waker:
-    """The writer's side for one ring: `wake` after each commit."""
-
-    def __init__(self, number: int, flags: Segment) -> None:
-        self.number = number
-        self._sleeping = flags.column_view('sleeping')
-        self._ring = flags.column_view('ring_sleeps')
-        self._readers: dict[int, int] = {}
-        # Ends the connections of this ring's readers.
-        self.dropped = trio.Event()
-
-    def __len__(self) -> int:
-        return len(self._readers)
-
-    def add(self, slot: int, fd: int) -> None:
-        self._readers[slot] = fd
-
-    def remove(self, slot: int) -> None:
-        self._readers.pop(slot, None)
-
-    def wake(self) -> None:
-        """Wake whoever sleeps on this ring."""
-        if not self._readers:
-            return
-        _fence()
-        if not self._ring[self.number]:
-            return
-        self._ring[self.number] = 0
-        # A reader that arms itself from here on must not find its flag
-        # looked at before the ring's is cleared.
-        _fence()
-        for slot, fd in self._readers.items():
-            if self._sleeping[slot]:
-                self._sleeping[slot] = 0
-                os.eventfd_write(fd, 1)
+_RINGS = 4096
+_REPLY = struct.Struct('=i')
+# Isolated and without site-packages: it starts in a tenth of the time.
+_RELAY = (
+    sys.executable, '-I', '-S', str(Path(__file__).with_name('relay.py'))
+)
+_RESTART_S = 5.0
 
 
 class WakerHub:
     """
-    The daemon's side: hands eventfds to readers of its rings.
+    The daemon's side: lets readers of its rings hear their bells.
 
     ``address`` is the abstract socket's name, without the leading NUL.
+    ``relay_pid`` is the process that wakes crowds, once there was one.
     """
 
     def __init__(self, prefix: str) -> None:
         self.address = f'{prefix}wake'
-        self._flags = Segment.create(f'{prefix}flags', _FLAGS, _SLOTS)
+        self.relay_pid: int | None = None
+        self._flags = Segment.create(f'{prefix}flags', FLAGS, _RINGS)
         self._rings: dict[str, Waker] = {}
-        self._free_rings = list(range(_SLOTS))[::-1]
-        self._free_slots = list(range(_SLOTS))[::-1]
+        self._free_rings = list(range(_RINGS))[::-1]
+        self._relay: socket.socket | None = None
+        self._crowded = trio.Event()
 
     def ring(self, name: str) -> Waker:
         """The waker of a ring, made at the first request."""
@@ -114,38 +77,38 @@ class WakerHub:
     async def serve(
         self, *, task_status: Any = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Accept readers until cancelled; a reader's end frees its slot."""
+        """Accept readers until cancelled; the relay ends with it."""
         with trio.socket.socket(
             socket.AF_UNIX, socket.SOCK_SEQPACKET
         ) as listener:
             await listener.bind('\0' + self.address)
             listener.listen(64)
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._relay_forever)
                 task_status.started()
                 while True:
                     peer, _ = await listener.accept()
                     nursery.start_soon(self._serve_reader, peer)
 
     async def _serve_reader(self, peer: trio.socket.SocketType) -> None:
-        slot = fd = -1
         waker = None
         with peer:
             try:
                 _check_peer(peer)
                 name = (await peer.recv(256)).decode()
-                waker = self._rings.get(name)
-                if waker is None or not self._free_slots:
-                    await peer.send(_REPLY.pack(-1, -1))
+                found = self._rings.get(name)
+                if found is None:
+                    await peer.send(_REPLY.pack(-1))
                     return
-                slot = self._free_slots.pop()
-                fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+                bell = found.add()
+                waker = found
                 rights = [(
                     socket.SOL_SOCKET,
                     socket.SCM_RIGHTS,
-                    array.array('i', [fd]).tobytes(),
+                    array.array('i', [bell]).tobytes(),
                 )]
-                waker.add(slot, fd)
-                await peer.sendmsg([_REPLY.pack(waker.number, slot)], rights)
+                await peer.sendmsg([_REPLY.pack(waker.number)], rights)
+                self._relieve(waker)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_cancel_after, waker.dropped, nursery)
                     await peer.recv(1)
@@ -155,11 +118,58 @@ class WakerHub:
             except (OSError, UnicodeDecodeError) as err:
                 log.debug('a sleeping reader broke off: %s', err)
             finally:
-                if waker and slot >= 0:
-                    waker.remove(slot)
-                    self._free_slots.append(slot)
-                if fd >= 0:
-                    os.close(fd)
+                if waker:
+                    waker.remove()
+
+    # crowds
+
+    def _relieve(self, waker: Waker) -> None:
+        """Leave a crowd to the relay; starts that if there is none."""
+        if not waker.crowded or waker.relayed:
+            return
+        if self._relay is None:
+            self._crowded.set()
+            return
+        # Else the writer goes on ringing, and the next reader tries anew.
+        with suppress(OSError):
+            waker.hand_over(self._relay)
+
+    async def _relay_forever(self) -> None:
+        """From the first crowd on there is a relay, and a new one after it."""
+        while True:
+            await self._crowded.wait()
+            try:
+                await self._run_relay()
+            except OSError as err:
+                log.warning('cannot start %s: %s', _RELAY[-1], err)
+            else:
+                log.warning('the process that wakes readers has ended')
+            await trio.sleep(_RESTART_S)
+
+    async def _run_relay(self) -> None:
+        """Start it and hand crowds over until it ends or we are cancelled."""
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, its:
+            ours.setblocking(False)
+            async with trio.open_nursery() as nursery:
+                process = await nursery.start(partial(
+                    trio.run_process, _RELAY, stdin=its, check=False,
+                    # Signals for a terminal's whole group are not for it.
+                    start_new_session=True,
+                ))
+                its.close()
+                self.relay_pid = process.pid
+                try:
+                    while await _heard(ours):
+                        # It is there: it says so once.
+                        self._relay = ours
+                        for waker in self._rings.values():
+                            self._relieve(waker)
+                finally:
+                    self._relay = None
+                    for waker in self._rings.values():
+                        waker.take_back()
+                    nursery.cancel_scope.cancel()
 
     @property
     def flags_segment(self) -> str:
@@ -167,6 +177,15 @@ class WakerHub:
 
     def unlink(self) -> None:
         self._flags.unlink()
+
+
+async def _heard(control: socket.socket) -> bytes:
+    """A message, or nothing once the other side has ended."""
+    await trio.lowlevel.wait_readable(control.fileno())
+    try:
+        return control.recv(1)
+    except ConnectionResetError:
+        return b''
 
 
 async def _cancel_after(event: trio.Event, nursery: trio.Nursery) -> None:
@@ -190,52 +209,43 @@ class Sleeper:
     """A reader's side: `sleep` until the writer has committed more."""
 
     def __init__(
-        self, peer: socket.socket, fd: int, flags: Segment, numbers: bytes
+        self, peer: socket.socket, bell: int, flags: Segment, number: int
     ) -> None:
         self._peer = peer
-        self._fd = fd
+        self._bell = bell
         # One wait for both of them: a nursery a sleep would cost more than
         # all the rest of reading a tick.
         self._either = select.epoll()
-        self._either.register(fd, select.EPOLLIN)
+        # Others hear this bell too, so nobody may ever take its count.
+        self._either.register(bell, select.EPOLLIN | select.EPOLLET)
         self._either.register(peer, select.EPOLLIN)
-        self._peer_ended = select.poll()
-        self._peer_ended.register(peer, select.POLLIN)
-        number, slot = _REPLY.unpack(numbers)
-        self._sleeping = flags.column_view('sleeping')
-        self._ring = flags.column_view('ring_sleeps')
+        self._asleep = flags.column_view('asleep')
         self._number = number
-        self._slot = slot
 
     def arm(self) -> None:
         """Announce a sleep; look at the ring once more before sleeping."""
-        self._sleeping[self._slot] = 1
-        self._ring[self._number] = 1
-        _fence()
-
-    def disarm(self) -> None:
-        self._sleeping[self._slot] = 0
+        # Let go of what rang while one was awake.  Not later: whatever rings
+        # once the flag is set may be all that ever will.
+        self._either.poll(0)
+        self._asleep[self._number] = 1
+        fence()
 
     def close(self) -> None:
-        """Give the place back to the hub."""
-        self.disarm()
+        """Have the hub forget this reader."""
         self._either.close()
-        os.close(self._fd)
+        os.close(self._bell)
         self._peer.close()
 
     async def sleep(self) -> None:
         """
-        Wait to be woken, after `arm`.
+        Wait to be woken, after `arm`; now and then that is for nothing.
 
         Raises `ActorDied` if the writer's process ends or drops the ring.
         """
         await trio.lowlevel.wait_readable(self._either.fileno())
-        try:
-            os.eventfd_read(self._fd)
-        except BlockingIOError:
-            # The hub never sends a second message: readable means closed.
-            if self._peer_ended.poll(0):
-                raise ActorDied('the writer of the ring has ended') from None
+        # The hub never sends a second message: readable means closed.
+        if [fd for fd, _ in self._either.poll(0)] == [self._peer.fileno()]:
+            raise ActorDied('the writer of the ring has ended')
 
 
 async def connect_sleeper(address: str, ring: str) -> Sleeper:
@@ -253,7 +263,7 @@ async def connect_sleeper(address: str, ring: str) -> Sleeper:
             peer.connect('\0' + address)
             peer.send(ring.encode())
             await trio.lowlevel.wait_readable(peer.fileno())
-            numbers, fds, _, _ = socket.recv_fds(peer, _REPLY.size, 1)
+            reply, fds, _, _ = socket.recv_fds(peer, _REPLY.size, 1)
         except OSError as err:
             raise ActorDied(f'nobody wakes readers of {ring}: {err}') from err
         if not fds:
@@ -261,7 +271,7 @@ async def connect_sleeper(address: str, ring: str) -> Sleeper:
         flags = Segment.attach(
             address.removesuffix('wake') + 'flags', writable=True
         )
-        return Sleeper(peer, fds[0], flags, numbers)
+        return Sleeper(peer, fds[0], flags, *_REPLY.unpack(reply))
     except BaseException:
         peer.close()
         raise

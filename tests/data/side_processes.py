@@ -213,9 +213,10 @@ def ticks_reader(name, seed):
 
 # wake-ups
 
-def sleeper(address, name, many):
-    """Read ``many`` ticks, sleeping whenever there are none."""
+def sleeper(address, name, many, seed):
+    """Read ``many`` ticks, sleeping whenever there are none; dawdles."""
     many = int(many)
+    at_random = random.Random(int(seed))
 
     async def main():
         reader = TickReader.attach(name, from_start=True)
@@ -225,12 +226,13 @@ def sleeper(address, name, many):
             while got < many:
                 run = reader.read()
                 if run is None:
+                    for _ in range(at_random.randrange(300)):
+                        pass
                     waker.arm()
                     if not reader.pending:
                         naps += 1
                         with trio.fail_after(10):
                             await waker.sleep()
-                    waker.disarm()
                     continue
                 assert not run.missed
                 got += len(run)
