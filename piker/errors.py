@@ -28,6 +28,7 @@ __all__ = [
     'PeerRefused',
     'PikerError',
     'PortInUse',
+    'RiskRefused',
     'SegmentGone',
     'StorageError',
     'VenueDown',
@@ -69,6 +70,10 @@ class NoSuchSymbol(BadInput):
 
 class NoSuchPeriod(BadInput):
     """Bars of this period are not to be had."""
+
+
+class RiskRefused(BadInput):
+    """An order goes beyond a limit, or trading is halted."""
 
 
 class NoDisplay(PikerError):
