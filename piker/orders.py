@@ -16,6 +16,7 @@ import msgspec
 __all__ = [
     'Abilities',
     'AccountReport',
+    'AccountView',
     'Alert',
     'AlertSide',
     'Answer',
@@ -27,6 +28,7 @@ __all__ = [
     'FillReport',
     'GatewayMessage',
     'LinkReport',
+    'Notice',
     'OrderChange',
     'OrderReport',
     'OrderRequest',
@@ -280,6 +282,39 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool = False
 
 
+class Balance(msgspec.Struct, frozen=True):
+    free: Decimal
+    locked: Decimal = _ZERO
+
+    @property
+    def total(self) -> Decimal:
+        return self.free + self.locked
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An account as every client sees it.
+
+    ``ready``: its gateway is there and all is reconciled with the venue, so
+    orders are sent at once.  ``halted`` is why new orders are refused, empty
+    if they are not.
+    """
+
+    account: str
+    ready: bool = False
+    halted: str = ''
+    balances: dict[str, Balance] = {}
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person should know, for the log of a desk."""
+
+    time_ns: int
+    text: str
+    account: str = ''
+    oid: str = ''
+
+
 # emsd → gateways.  ``cid`` is our order id at the venue, at most 36 letters,
 # digits, '-' and '_'; ``ref`` numbers a command so that its `Answer` can be
 # told from others.
@@ -455,15 +490,6 @@ class FillReport(_Said, frozen=True, kw_only=True, tag='fill'):
     fee_asset: str = ''
     maker: bool = False
     time_ns: int = 0
-
-
-class Balance(msgspec.Struct, frozen=True):
-    free: Decimal
-    locked: Decimal = _ZERO
-
-    @property
-    def total(self) -> Decimal:
-        return self.free + self.locked
 
 
 class AccountReport(_Said, frozen=True, kw_only=True, tag='account'):

@@ -1,0 +1,32 @@
+"""What an input to the core leads to."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..orders import Command
+from .records import Record
+
+__all__ = ['Effects']
+
+
+@dataclass(slots=True)
+class Effects:
+    """
+    What to do after an input, in this order.
+
+    Journal ``records`` in one transaction; only then hand ``commands``
+    (account, command) to gateways and ``news`` (`DialogView`, `Fill`,
+    `PositionView`, `Alert`, `Notice`, balances) to clients.  ``urgent``: a
+    trigger has fired, so the commit need not wait for the disk before
+    sending.  The core has applied the records already: if they cannot be
+    journalled, it must not be used any more.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    urgent: bool = False
+    commands: list[tuple[str, Command]] = field(default_factory=list)
+    news: list[Any] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.commands or self.news)
