@@ -3,21 +3,28 @@ Readers of one ring: ``python -m bench.readers KIND MANY NAME ADDRESS``.
 
 One process imports everything and forks; the readers go with it.  KIND is
 ``polling`` (60 times a second), ``sleeping`` (woken by the writer) or
-``stopped`` (asleep on the ring when stopped by a signal).
+``stopped`` (sleeping, but one of them is stopped by a signal).  At the end it
+tells how long after ``recv`` of the newest tick those that slept had it.
 """
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import signal
 import sys
 import time
 from functools import partial
 
+import numpy as np
 import trio
 
 from piker.data.ticks import TickReader
 from piker.data.wake import open_waker
+
+from .common import quantiles
+
+_MOST = 1 << 14
 
 
 def polling(reader: TickReader, ready: int) -> None:
@@ -29,16 +36,24 @@ def polling(reader: TickReader, ready: int) -> None:
 
 
 async def sleeping(
-    reader: TickReader, ready: int, address: str, *, stopped: bool
+    reader: TickReader,
+    ready: int,
+    address: str,
+    delays: np.ndarray,
+    *,
+    stopped: bool,
 ) -> None:
+    """Put each delay, ns, into ``delays``, whose first item counts them."""
     async with open_waker(address, reader.segment_name) as waker:
         waker.arm()
         os.write(ready, b'.')
         if stopped:
             os.kill(os.getpid(), signal.SIGSTOP)
         while True:
-            while reader.read() is not None:
-                pass
+            while (run := reader.read()) is not None:
+                many = delays[0] = delays[0] + 1
+                if many < len(delays):
+                    delays[many] = time.monotonic_ns() - run.recv[-1]
             waker.arm()
             if not reader.pending:
                 await waker.sleep()
@@ -47,7 +62,9 @@ async def sleeping(
 def main(kind: str, many: str, name: str, address: str) -> None:
     reading, ready = os.pipe()
     children = []
-    for _ in range(int(many)):
+    memory = mmap.mmap(-1, int(many) * _MOST * 8)
+    delays = np.frombuffer(memory, 'i8').reshape(-1, _MOST)
+    for at in range(int(many)):
         pid = os.fork()
         if not pid:
             os.close(0)
@@ -56,8 +73,8 @@ def main(kind: str, many: str, name: str, address: str) -> None:
                 polling(reader, ready)
             else:
                 trio.run(partial(
-                    sleeping, reader, ready, address,
-                    stopped=kind == 'stopped',
+                    sleeping, reader, ready, address, delays[at],
+                    stopped=kind == 'stopped' and not at,
                 ))
             os._exit(0)
         children.append(pid)
@@ -69,6 +86,9 @@ def main(kind: str, many: str, name: str, address: str) -> None:
     for pid in children:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    seen = np.concatenate([row[1:1 + row[0]] for row in delays])
+    told = quantiles(seen) if len(seen) else {}
+    print(json.dumps({'delays': told}), flush=True)
 
 
 if __name__ == '__main__':

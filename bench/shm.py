@@ -4,10 +4,10 @@ Shared memory by itself: what a tick and a bar cost the writer, with readers.
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -17,70 +17,150 @@ import trio
 from piker.data.bars import BAR_DTYPE, BarWriter
 from piker.data.sampling import BarBuilder
 from piker.data.ticks import Kind, TickWriter
-from piker.data.wake import Waker, WakerHub
+from piker.data.wake import WakerHub
 
-from .common import Options, Told, say, show
+from .common import BenchError, Options, Told, cpu_s, say, show
 
 _T0 = 1_723_161_600
+
+
+# How long sixty-four readers may take to read and fall asleep again.
+_PAUSE_S = 0.003
+_SIZES = (1, 100)
 
 
 def _tick(at: int) -> tuple[Any, ...]:
     return (at, at, int(Kind.TRADE), 1, 61685.99, 0.5, at, 1)
 
 
-@asynccontextmanager
-async def _open_ring(
-    kind: str, many: int
-) -> AsyncGenerator[tuple[TickWriter, Waker], None]:
-    """A ring and its waker, with ``many`` readers at it."""
-    prefix = f'pkbench.{os.getpid()}.'
-    hub = WakerHub(prefix)
-    ring = TickWriter(f'{prefix}ring', 'x.sim')
-    try:
-        waker = hub.ring(ring.segment.name)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(hub.serve)
-            told = None
-            if many:
-                told = await trio.to_thread.run_sync(partial(Told, [
-                    sys.executable, '-m', 'bench.readers', kind, str(many),
-                    ring.segment.name, hub.address,
-                ]))
-                await trio.to_thread.run_sync(told.hear, 'ready')
-            yield ring, waker
-            if told:
-                told.process.stdin.close()
-                await trio.to_thread.run_sync(told.process.wait)
-                told.end()
-            nursery.cancel_scope.cancel()
-    finally:
-        ring.unlink()
-        hub.unlink()
+class _Crowd:
+    """A ring with readers in other processes, and what writing it cost."""
+
+    def __init__(self, kind: str, many: int, hub: WakerHub) -> None:
+        self.kind = kind
+        self.many = many
+        self.name = f'{many} {kind}'
+        self.ring = TickWriter(
+            f'pkbench.{os.getpid()}.{many}{kind}', 'x.sim'
+        )
+        self.waker = hub.ring(self.ring.segment.name)
+        self._hub = hub
+        self._told: Told | None = None
+        # By batch size: CPU of the writing thread, wall and relay, each ns.
+        self.spent: dict[int, list[tuple[float, float, float]]] = {
+            size: [] for size in _SIZES
+        }
+        self.delays: dict[str, float] = {}
+
+    async def start(self) -> None:
+        if not self.many:
+            return
+        self._told = await trio.to_thread.run_sync(partial(Told, [
+            sys.executable, '-m', 'bench.readers', self.kind,
+            str(self.many), self.ring.segment.name, self._hub.address,
+        ]))
+        await trio.to_thread.run_sync(self._told.hear, 'ready')
+        while self.waker.crowded and not self.waker.relayed:
+            await trio.sleep(0.01)
+
+    def write(self, size: int) -> None:
+        """
+        One batch, timed; returns when the readers sleep again.
+
+        The thread's CPU time is the writer's own: what it waits for a core
+        that a reader has is in the wall time alone.
+        """
+        relay_s = self._relay_s()
+        now = time.monotonic_ns()
+        rows = [_tick(now)] * size
+        began, wall = time.thread_time_ns(), time.monotonic_ns()
+        self.ring.write(rows)
+        self.waker.wake()
+        spent = time.thread_time_ns() - began, time.monotonic_ns() - wall
+        time.sleep(_PAUSE_S)
+        relayed = (self._relay_s() - relay_s) * 1e9
+        self.spent[size].append((*spent, relayed))
+
+    def _relay_s(self) -> float:
+        pid = self._hub.relay_pid
+        return cpu_s(pid) if pid and self.waker.relayed else 0.0
+
+    def found(self) -> dict[str, Any]:
+        found: dict[str, Any] = {'wake_up_us': self.delays}
+        for size, spent in self.spent.items():
+            cpu, wall, relay = np.array(spent).T
+            found[str(size)] = {
+                'cpu_ns': float(np.median(cpu)),
+                'p99_cpu_ns': float(np.percentile(cpu, 99)),
+                'wall_ns': float(np.median(wall)),
+                'p99_wall_ns': float(np.percentile(wall, 99)),
+                'relay_cpu_ns': float(np.median(relay)),
+            }
+        return found
+
+    def end(self) -> None:
+        if self._told:
+            self._told.process.stdin.close()
+            with suppress(BenchError):
+                self.delays = self._told.hear('delays')
+            self._told.process.wait()
+            self._told.end()
+        self.ring.unlink()
 
 
 async def _write_costs(
-    kind: str, many: int, batches: int
-) -> dict[str, dict[str, float]]:
-    """CPU ns a batch of each size, wake-up included, at 1 ms intervals."""
-    found = {}
-    async with _open_ring(kind, many) as (ring, waker):
-        at = 0
-        for size in (1, 10, 100):
-            spent = np.empty(batches, 'i8')
-            for turn in range(batches):
-                rows = [_tick(k) for k in range(at, at + size)]
-                at += size
-                time.sleep(0.001)
-                began = time.thread_time_ns()
-                ring.write(rows)
-                waker.wake()
-                spent[turn] = time.thread_time_ns() - began
-            found[str(size)] = {
-                'ns_a_batch': float(np.median(spent)),
-                'p99_ns_a_batch': float(np.percentile(spent, 99)),
-                'ns_a_tick': float(np.median(spent)) / size,
-            }
-    return found
+    kinds: list[tuple[str, int]], batches: int
+) -> dict[str, dict[str, Any]]:
+    """
+    What a batch costs the writer with each of these crowds.
+
+    They take turns in a new order each round: whoever comes after many
+    readers finds the caches full of theirs.
+    """
+    hub = WakerHub(f'pkbench.{os.getpid()}.')
+    crowds = [_Crowd(kind, many, hub) for kind, many in kinds]
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(hub.serve)
+            for crowd in crowds:
+                await crowd.start()
+            turns = [(crowd, size) for crowd in crowds for size in _SIZES]
+            order = random.Random(1)
+            for _ in range(batches):
+                order.shuffle(turns)
+                for crowd, size in turns:
+                    crowd.write(size)
+            nursery.cancel_scope.cancel()
+    finally:
+        for crowd in crowds:
+            crowd.end()
+        hub.unlink()
+    return {crowd.name: crowd.found() for crowd in crowds}
+
+
+def _show_costs(found: dict[str, dict[str, Any]], against: str) -> None:
+    base = found[against]
+    rows = []
+    for name, costs in found.items():
+        row: list[Any] = [name]
+        for size in map(str, _SIZES):
+            cost = costs[size]
+            row += [
+                cost['cpu_ns'] / 1e3, cost['cpu_ns'] / base[size]['cpu_ns'],
+                cost['wall_ns'] / 1e3, cost['relay_cpu_ns'] / 1e3,
+            ]
+        delays = costs['wake_up_us']
+        rows.append([*row, delays.get('p50'), delays.get('p99')])
+    columns = [
+        name for size in _SIZES
+        for name in (f'{size}: CPU', f'of {against}', 'wall', 'relay')
+    ]
+    show(
+        f'Writer, batches of {" and ".join(map(str, _SIZES))}, write and '
+        'wake-up: median µs; and how long until it is read',
+        ('readers', *columns, 'p50', 'p99'),
+        rows,
+    )
 
 
 def _flat_out(batches: int) -> dict[str, float]:
@@ -173,32 +253,17 @@ def _bars(turns: int) -> dict[str, float]:
 
 
 def run(options: Options) -> dict[str, Any]:
-    batches = options.pick(20, 500, 2000)
-    crowds = options.pick(
-        [('polling', 1), ('sleeping', 1)],
-        [('none', 0), ('polling', 8), ('sleeping', 1), ('sleeping', 8),
-         ('stopped', 1)],
-        [('none', 0), ('polling', 1), ('polling', 8), ('polling', 64),
-         ('sleeping', 1), ('sleeping', 8), ('sleeping', 64), ('stopped', 1)],
-    )
+    batches = options.pick(5, 300, 1000)
+    many = options.pick((1, 3), (1, 8, 64), (1, 8, 64))
     found: dict[str, Any] = {'writer': {}}
-    rows = []
-    for kind, many in crowds:
-        say(f'{many} readers, {kind}')
-        costs = trio.run(_write_costs, kind, many, batches)
-        found['writer'][f'{many} {kind}'] = costs
-        rows.append([
-            f'{many} {kind}',
-            *(costs[s]['ns_a_batch'] for s in ('1', '10', '100')),
-            costs['100']['ns_a_tick'],
-            costs['1']['p99_ns_a_batch'],
-        ])
-    show(
-        'Writer, a batch every ms, write and wake-up: CPU ns (median)',
-        ('readers', '1 tick', '10 ticks', '100 ticks', 'a tick of 100',
-         '1 tick p99'),
-        rows,
-    )
+    for kind in ('polling', 'sleeping'):
+        kinds = [('none', 0), *((kind, n) for n in many)]
+        if kind == 'sleeping':
+            kinds.append(('stopped', many[-1]))
+        say(f'readers: {kind}, {", ".join(map(str, many))}')
+        costs = trio.run(_write_costs, kinds, batches)
+        found['writer'][kind] = costs
+        _show_costs(costs, f'1 {kind}')
     found['flat_out'] = _flat_out(options.pick(100, 20_000, 100_000))
     found['bars'] = _bars(options.pick(20, 5000, 50_000))
     found['reading'] = _reading(options.pick(100, 50_000, 400_000))
