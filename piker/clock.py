@@ -15,6 +15,7 @@ __all__ = [
     'NS_PER_S',
     'Clock',
     'ManualClock',
+    'SteadyClock',
     'SystemClock',
     'VenueClock',
     'format_ns',
@@ -40,6 +41,25 @@ class SystemClock:
         return time.time_ns()
 
 
+class SteadyClock:
+    """
+    The wall clock as it was at the start, going on without leaps.
+
+    Setting the machine's clock does not move it; a machine that sleeps does
+    not stop it (``CLOCK_BOOTTIME``, clock_gettime(2)).
+    """
+
+    def __init__(self) -> None:
+        self._start_ns = time.time_ns() - _since_boot_ns()
+
+    def now_ns(self) -> int:
+        return self._start_ns + _since_boot_ns()
+
+
+def _since_boot_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 class ManualClock:
     """A clock that stands still until told otherwise; for tests."""
 
@@ -63,7 +83,7 @@ class VenueClock:
     A base clock plus an offset measured against the venue (`sync`), pulled
     forward by the event times of the messages that arrive (`observe`), so
     that a recording replayed faster than it was made still reads as *now*.
-    It never runs backwards.
+    It never runs backwards, so the base should not leap forward.
     """
 
     def __init__(self, base: Clock) -> None:

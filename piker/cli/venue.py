@@ -10,7 +10,7 @@ import click
 import trio
 
 from ..brokers.sim.venue import VenueConfig, open_venue
-from ..clock import SystemClock
+from ..clock import SteadyClock
 from .common import CONTEXT, emit, guarded, json_option, level_option, run
 
 __all__ = ['venue']
@@ -69,7 +69,7 @@ def venue(
 async def _serve(config: VenueConfig, as_json: bool) -> None:
     # Listen for signals first: a Ctrl-C at any time ends it in order.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with open_venue(config, SystemClock()) as running:
+        async with open_venue(config, SteadyClock()) as running:
             if as_json:
                 emit({
                     'host': running.host,

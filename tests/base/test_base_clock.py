@@ -1,6 +1,7 @@
 """Clocks, and times as text."""
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from piker.clock import (
     NS_PER_MS,
     NS_PER_S,
     ManualClock,
+    SteadyClock,
     SystemClock,
     VenueClock,
     format_ns,
@@ -73,6 +75,21 @@ def test_the_first_reading_may_turn_a_venue_clock_back():
     # … or pushes it forward
     clock.sync(T0, base.now_ns(), base.now_ns())
     assert clock.now_ns() == T0
+
+
+def test_a_steady_clock_goes_on_whatever_the_wall_clock_does(monkeypatch):
+    wall, boot = T0, 5 * HOUR
+    monkeypatch.setattr('time.time_ns', lambda: wall)
+    monkeypatch.setattr('time.clock_gettime_ns', lambda which: {
+        time.CLOCK_BOOTTIME: boot,
+    }[which])
+    clock = SteadyClock()
+    assert clock.now_ns() == T0
+    wall += HOUR
+    assert clock.now_ns() == T0
+    wall -= 3 * HOUR
+    boot += 7
+    assert clock.now_ns() == T0 + 7
 
 
 def test_messages_pull_a_venue_clock_forward_but_not_back():

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import trio
 from pydantic import BaseModel, ValidationError
 
-from ...clock import NS_PER_MS, SystemClock, VenueClock
+from ...clock import NS_PER_MS, SteadyClock, VenueClock
 from ...data.backend import DepthSubscription, Subscription
 from ...data.depth import DepthSnapshot
 from ...data.ticks import TickRow
@@ -57,7 +57,8 @@ class Binance:
         nursery: trio.Nursery,
     ) -> None:
         self.name = name
-        self.clock = VenueClock(SystemClock())
+        self._base = SteadyClock()
+        self.clock = VenueClock(self._base)
         self._rest = rest
         self._trades = trades
         self._router = Router(self.clock)
@@ -68,9 +69,9 @@ class Binance:
 
     async def sync_clock(self) -> None:
         """Read the venue's clock once."""
-        sent = time.time_ns()
+        sent = self._base.now_ns()
         answer = await self._rest.get('/api/v3/time')
-        received = time.time_ns()
+        received = self._base.now_ns()
         try:
             venue_ns = int(answer['serverTime']) * NS_PER_MS
         except (KeyError, TypeError, ValueError) as err:

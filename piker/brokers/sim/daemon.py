@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from ...clock import SystemClock
+from ...clock import SteadyClock
 from ...errors import PikerError, to_wire
 from ...service import daemon_life, tractor
 from .venue import VenueConfig, open_venue
@@ -32,7 +32,7 @@ async def simd(ctx: Any, root: dict[str, Any], port: int) -> None:
     )
     async with daemon_life('simd', root):
         try:
-            async with open_venue(config, SystemClock()) as venue:
+            async with open_venue(config, SteadyClock()) as venue:
                 await ctx.started({'host': venue.host, 'port': venue.port})
                 await trio.sleep_forever()
         except PikerError as err:
