@@ -78,6 +78,7 @@ def parse() -> argparse.Namespace:
     group.add_argument(
         '--seed', type=int, default=1, help='of what comes by chance (1)'
     )
+    group.add_argument('--days', type=float, default=0, help='week (7)')
     group.add_argument(
         '--workers', type=int, default=1, help='processes of a provider (1)'
     )
@@ -108,7 +109,7 @@ def main() -> int:
             if name in soak.NAMES:
                 found = soak.run(name, options, soak.Limits(
                     given.seconds, given.symbols, given.kills, given.seed,
-                    given.workers,
+                    given.workers, given.days,
                 ))
                 failed |= bool(found['failed'])
             else:

@@ -18,6 +18,7 @@ from .soak_faults import faults_client, run_faults
 from .soak_kills import kills_client, run_kills
 from .soak_symbols import run_symbols, symbols_client
 from .soak_tools import Limits
+from .soak_week import run_week
 
 __all__ = ['NAMES', 'Limits', 'run']
 
@@ -25,6 +26,7 @@ NAMES = {
     'soak-symbols': 'hundreds of busy symbols at once, every message counted',
     'soak-kills': 'daemons killed at random; ticks, bars, tables compared',
     'soak-faults': 'a venue that misbehaves at random; all of it compared',
+    'soak-week': 'a week on a virtual clock: midnights, leaps, rollover',
 }
 
 
@@ -34,6 +36,7 @@ def run(name: str, options: Options, limits: Limits) -> dict[str, Any]:
         'soak-symbols': run_symbols,
         'soak-kills': run_kills,
         'soak-faults': run_faults,
+        'soak-week': run_week,
     }[name](options, limits)
     found['limits'] = asdict(limits)
     for line in found['failed']:

@@ -30,6 +30,7 @@ class Limits:
     kills: int = 0
     seed: int = 1
     workers: int = 1
+    days: float = 0.0
 
 
 class Watch:
