@@ -264,3 +264,18 @@ async def test_feeds_take_turns(
     assert ends[1:7] == [9000, 8000, 8000, 7000, 7000, 6000]
     steps = [b - a for a, b in pairwise(venue.at)]
     assert min(steps) >= 0.25
+
+
+async def test_a_restart_goes_on(
+    autojump_clock: Any, filling: Any, venue: Venue
+) -> None:
+    tables = Tables((0, 9500))
+    async with filling(tables):
+        # eight pages are stored, the ninth is being asked for
+        await trio.sleep(8 * 0.26 + 0.005)
+    assert len(venue.asked) == 9
+    assert tables.gaps == [(0, 1500 * S)]
+    async with filling(tables):
+        await trio.sleep(5)
+    assert venue.asked[9:] == [(500, 1500), (0, 500)]
+    assert tables.gaps == []
