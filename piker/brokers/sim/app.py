@@ -13,13 +13,18 @@ import msgspec
 import trio
 
 from ...errors import BadInput
+from .backoffice import BackOffice
 from .config import FaultConfig, VenueConfig
 from .control import answer
-from .faults import Faults
+from .desk import UserDesk
+from .faults import Faults, NeverAnswered
 from .hub import Client, Hub, ping_frame, text_frame
 from .market import Exchange
+from .matching import Matcher
 from .params import ApiError, Params
 from .rest import Endpoint, RestApi
+from .signed import SignedApi
+from .signing import Request
 from .threads import in_thread
 from .wire import encode
 
@@ -33,10 +38,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _API = '/api/v3/'
 _SIM = '/sim/v1/'
+_EXPIRE_EVERY_S = 1.0
 _NOT_FOUND = b'<html><h2>404 Not found</h2></html>'
 
 
-class RunningExchange(Exchange, Protocol):
+class RunningExchange(Exchange, Matcher, Protocol):
     """An exchange that a venue can run."""
 
     ready: trio.Event
@@ -59,6 +65,7 @@ class App:
         exchange: RunningExchange,
         hub: Hub,
         faults: Faults,
+        desk: UserDesk,
     ) -> None:
         self.requests: Counter[str] = Counter()
         self._config = config
@@ -66,10 +73,23 @@ class App:
         self._hub = hub
         self._faults = faults
         self._started = trio.current_time()
-        self._endpoints = RestApi(exchange, config.weight_limit).endpoints()
+        self._desk = desk
+        self._office = BackOffice(desk)
+        self._endpoints = RestApi(
+            exchange, config.weight_limit, config.order_limits
+        ).endpoints()
+        self._signed = SignedApi(exchange, exchange, desk, faults,
+                                 config.order_limits)
         self._log: deque[dict[str, Any]] = deque(maxlen=config.log_requests)
         self._window = (0, 0)  # minute, weight used in it
         self._threads = trio.CapacityLimiter(4)
+
+    async def run(self) -> None:
+        """End listen keys that nobody keeps alive, until cancelled."""
+        while True:
+            await trio.sleep(_EXPIRE_EVERY_S)
+            with self._desk.turn():
+                self._desk.userdata.expire(self._exchange.now_ms())
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
@@ -107,9 +127,16 @@ class App:
             body += event.get('body', b'')
             if not event.get('more_body'):
                 break
-        status, headers, answered = await self._respond(
-            scope['method'], scope['path'], scope['query_string'], body
-        )
+        key = next((value.decode('latin-1') for name, value
+                    in scope['headers'] if name == b'x-mbx-apikey'), '')
+        request = Request(scope['method'], scope['path'],
+                          scope['query_string'], body, key)
+        try:
+            status, headers, answered = await self._respond(request)
+        except NeverAnswered:
+            while (await receive())['type'] != 'http.disconnect':
+                pass
+            return
         kind = 'text/html' if answered is _NOT_FOUND else 'application/json'
         raw = [(name.lower().encode(), value.encode())
                for name, value in headers.items()]
@@ -122,44 +149,52 @@ class App:
         await send({'type': 'http.response.body', 'body': answered})
 
     async def _respond(
-        self, method: str, path: str, query: bytes, body: bytes
+        self, request: Request
     ) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body for a request."""
+        """Status, headers and body for a request; its name is the path."""
         headers: dict[str, str] = {}
+        path = request.name
         try:
             if path.startswith(_SIM):
-                found = self._control(method, path.removeprefix(_SIM), body)
+                found = self._control(
+                    request._replace(name=path.removeprefix(_SIM))
+                )
             elif path.startswith(_API):
                 found = await self._api(
-                    method, path.removeprefix(_API), query, headers
+                    request._replace(name=path.removeprefix(_API)), headers
                 )
             else:
                 found = None
         except ApiError as err:
-            error = encode({'code': err.code, 'msg': err.msg})
-            return err.status, headers | err.headers, error
+            return err.status, headers | err.headers, encode(err.body())
         except BadInput as err:
             return 400, headers, encode({'code': -1130, 'msg': str(err)})
         if found is None:
             return 404, headers, _NOT_FOUND
         return 200, headers, encode(found)
 
-    async def _api(
-        self, method: str, name: str, query: bytes, headers: dict[str, str]
-    ) -> Any:
+    async def _api(self, request: Request, headers: dict[str, str]) -> Any:
         """The answer of an endpoint, None if there is no such one."""
-        now = self._exchange.now_ms()
+        now, name = self._exchange.now_ms(), request.name
         self.requests[name] += 1
-        self._log.append({'time': now, 'method': method, 'path': _API + name,
-                          'query': query.decode('latin-1')})
+        self._log.append({
+            'time': now, 'method': request.method, 'path': _API + name,
+            'query': b'&'.join(filter(None, (request.query, request.body)))
+            .decode('latin-1'),
+        })
         spoiled = self._faults.rest_error(now)
         if spoiled is not None:
             raise spoiled
+        if self._signed.knows(request):
+            return await self._signed.answer(
+                request, lambda weight: self._charge(now, weight, headers),
+                headers,
+            )
         endpoint = self._endpoints.get(name)
-        if endpoint is None or method != 'GET':
+        if endpoint is None or request.method != 'GET':
             return None
-        params = Params(query)
-        self._charge(now, endpoint, params, headers)
+        params = Params(request.query)
+        self._charge(now, _weight(endpoint, params), headers)
         params.expect(endpoint.known)
         if endpoint.book:
             await self._exchange.ready.wait()
@@ -170,17 +205,9 @@ class App:
         )
 
     def _charge(
-        self,
-        now: int,
-        endpoint: Endpoint,
-        params: Params,
-        headers: dict[str, str],
+        self, now: int, weight: int, headers: dict[str, str]
     ) -> None:
         """Count the request's weight; refuse it when the minute is used up."""
-        try:
-            weight = endpoint.weigh(params)
-        except ApiError:
-            weight = 1
         minute, used = self._window
         if minute != now // 60_000:
             minute, used = now // 60_000, 0
@@ -199,23 +226,35 @@ class App:
                 {'Retry-After': str(60 - now // 1000 % 60)},
             )
 
-    def _control(self, method: str, name: str, body: bytes) -> Any:
+    def _control(self, request: Request) -> Any:
         """The venue's own endpoints under ``/sim/v1/``."""
-        if (method, name) == ('GET', 'stats'):
-            return self.stats()
-        if (method, name) == ('GET', 'requests'):
-            return list(self._log)
-        if (method, name) == ('POST', 'replay/start'):
-            if not self._exchange.start_replay():
-                raise BadInput('this venue does not replay a recording')
-            return self._exchange.replay_state()
-        if (method, name) == ('POST', 'faults'):
-            try:
-                given = msgspec.json.decode(body or b'{}')
-            except msgspec.DecodeError as err:
-                raise BadInput(f'not JSON: {err}') from err
-            self._faults.set(FaultConfig.parse(given))
-            return dict(self._faults.counts)
+        match request.method, request.name:
+            case 'GET', 'stats':
+                return self.stats()
+            case 'GET', 'requests':
+                return list(self._log)
+            case 'POST', 'replay/start':
+                if not self._exchange.start_replay():
+                    raise BadInput('this venue does not replay a recording')
+                return self._exchange.replay_state()
+            case 'POST', 'faults':
+                try:
+                    given = msgspec.json.decode(request.body or b'{}')
+                except msgspec.DecodeError as err:
+                    raise BadInput(f'not JSON: {err}') from err
+                self._faults.set(FaultConfig.parse(given))
+                return dict(self._faults.counts)
+            case 'GET', 'accounts':
+                return self._office.listed()
+            case 'POST', 'accounts':
+                return self._office.open_account(request.body)
+            case 'POST', 'balances':
+                return self._office.transfer(request.body,
+                                             self._exchange.now_ms())
+            case 'GET', 'books':
+                return self._office.books(
+                    Params(request.query).values.get('account', '')
+                )
         return None
 
     async def _websocket(
@@ -269,3 +308,11 @@ class App:
         while not client.gone:
             await trio.sleep(self._config.ping_interval_s)
             client.push(ping_frame(str(self._exchange.now_ms()).encode()))
+
+
+def _weight(endpoint: Endpoint, params: Params) -> int:
+    """What a request weighs; one that is to be refused weighs 1."""
+    try:
+        return endpoint.weigh(params)
+    except ApiError:
+        return 1

@@ -8,7 +8,10 @@ from typing import Any, Literal
 
 from ...errors import BadInput, did_you_mean
 
-__all__ = ['FaultConfig', 'VenueConfig']
+__all__ = ['ORDER_ANSWERS', 'ORDER_KINDS', 'FaultConfig', 'VenueConfig']
+
+ORDER_ANSWERS = ('silence', 'timeout', 'error', 'unavailable', 'limit', 'ban')
+ORDER_KINDS = ('place', 'cancel', 'replace')
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,16 @@ class FaultConfig:
     ``rest_status`` and ``Retry-After: retry_after_s``.  For ``stall_s``
     seconds nothing is sent on open sockets, for ``refuse_connections_s`` new
     connections are closed at once; ``drop_connections`` closes the open ones.
+
+    The next ``order_requests`` requests that place or cancel orders (only
+    those in ``order_kind``: ``place``, ``cancel`` or ``replace``) get
+    ``order_answer`` instead of theirs: ``silence``, ``timeout`` (-1007),
+    ``error`` (500), ``unavailable`` (503), ``limit`` (429) or ``ban`` (418);
+    ``order_executed`` says whether they are carried out all the same.
+    ``order_delay_ms`` holds up the answers to all of them.  Of the events of
+    user data streams ``user_duplicate_rate`` are sent twice and
+    ``user_reorder_rate`` up to 300 ms late; ``drop_user_streams`` closes the
+    connections they go to.
     """
 
     latency_ms: float = 0.0
@@ -34,9 +47,25 @@ class FaultConfig:
     stall_s: float = 0.0
     refuse_connections_s: float = 0.0
     drop_connections: bool = False
+    order_answer: str = ''
+    order_executed: bool = False
+    order_requests: int = 1
+    order_kind: str = ''
+    order_delay_ms: float = 0.0
+    user_duplicate_rate: float = 0.0
+    user_reorder_rate: float = 0.0
+    drop_user_streams: bool = False
 
     def __post_init__(self) -> None:
-        for name in ('duplicate_rate', 'gap_rate', 'reorder_rate'):
+        for name, words in (('order_answer', ORDER_ANSWERS),
+                            ('order_kind', ORDER_KINDS)):
+            if getattr(self, name) not in {'', *words}:
+                raise BadInput(
+                    f'{name} = {getattr(self, name)!r} is none of '
+                    f'{", ".join(words)}'
+                )
+        for name in ('duplicate_rate', 'gap_rate', 'reorder_rate',
+                     'user_duplicate_rate', 'user_reorder_rate'):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(
                     f'{name} = {getattr(self, name)!r} is not a share between '
@@ -82,7 +111,11 @@ class VenueConfig:
     A client that has more than ``max_queue`` messages or ``max_queue_bytes``
     waiting for it is disconnected.  ``ping_interval_s`` is that of the
     server's websocket pings, ``weight_limit`` the REST weight per minute,
+    ``order_limits`` the orders per account in ten seconds and in a day,
     ``log_requests`` how many requests ``/sim/v1/requests`` remembers.
+
+    ``state`` is the file that keeps accounts, orders and what users changed
+    of the tape; empty: memory only.  It belongs to one seed.
     """
 
     host: str = '127.0.0.1'
@@ -97,5 +130,7 @@ class VenueConfig:
     max_queue_bytes: int = 8 << 20
     ping_interval_s: float = 20.0
     weight_limit: int = 6000
+    order_limits: tuple[int, int] = (100, 200_000)
     log_requests: int = 1000
+    state: str = ''
     faults: FaultConfig = field(default_factory=FaultConfig)

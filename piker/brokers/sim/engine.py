@@ -3,16 +3,18 @@ A price-time-priority matching engine for one instrument.
 
 Pure and self-contained: no I/O, no clock, no randomness.  Prices are whole
 ticks and sizes whole lots; the caller names its orders by integer ids that it
-never uses twice while the order is open.
+never uses twice while the order is open.  Icebergs show a part of themselves
+and go to the end of the queue with each new part.
 """
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ['Book', 'Fill', 'Report', 'Side', 'Status', 'Tif']
+__all__ = ['Book', 'Fill', 'Report', 'Side', 'Status', 'Stp', 'Tif']
 
 
 class Side(Enum):
@@ -30,6 +32,15 @@ class Tif(Enum):
     GTC = 'GTC'
     IOC = 'IOC'
     FOK = 'FOK'
+
+
+class Stp(Enum):
+    """Who gives way when an order meets another one of its owner."""
+
+    NONE = 'NONE'
+    EXPIRE_TAKER = 'EXPIRE_TAKER'
+    EXPIRE_MAKER = 'EXPIRE_MAKER'
+    EXPIRE_BOTH = 'EXPIRE_BOTH'
 
 
 class Status(Enum):
@@ -52,13 +63,21 @@ class Fill(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of a submission; ``remaining`` lots were not filled."""
+    """
+    The outcome of a submission; ``remaining`` lots were not filled.
+
+    ``expired`` are resting orders of the same owner that were taken off
+    instead of being matched; ``prevented`` says that the order itself ended
+    because of one.
+    """
 
     order_id: int
     side: Side
     status: Status
     remaining: int
     fills: tuple[Fill, ...] = ()
+    expired: tuple[int, ...] = ()
+    prevented: bool = False
 
 
 class _Half:
@@ -111,6 +130,7 @@ class Book:
         self._bids = _Half()
         self._asks = _Half()
         self._where: dict[int, tuple[Side, int]] = {}
+        self._hidden: dict[int, tuple[int, int]] = {}  # id → shown part, rest
         self._changes: dict[tuple[Side, int], None] = {}
 
     def submit(
@@ -122,15 +142,20 @@ class Book:
         *,
         tif: Tif = Tif.GTC,
         post_only: bool = False,
+        display: int = 0,
+        own: Container[int] = (),
+        stp: Stp = Stp.NONE,
     ) -> Report:
         """
         Match an order and rest what is left of it, if it may rest.
 
         ``price`` None is a market order, which never rests.  A post-only
         order that would match is rejected whole; a FOK order that can't be
-        filled whole expires whole.  Raises `ValueError` for a size or price
-        that isn't positive, an id that is open, or a post-only order that may
-        not rest.
+        filled whole expires whole.  With ``display`` no more than that many
+        lots of it are shown at a time.  ``own`` are resting orders that it
+        must not match with; ``stp`` says what happens when it comes to one.
+        Raises `ValueError` for a size or price that isn't positive, an id
+        that is open, or a post-only order that may not rest.
         """
         if size <= 0 or (price is not None and price <= 0):
             raise ValueError(f'size {size} and price {price} must be positive')
@@ -141,20 +166,35 @@ class Book:
         crosses = self._crosses(side, price)
         if post_only and crosses:
             return Report(order_id, side, Status.REJECTED, size)
-        if tif is Tif.FOK and self._available(side, price, size) < size:
-            return Report(order_id, side, Status.EXPIRED, size)
+        allowed = size
+        expired: tuple[int, ...] = ()
+        if stp is not Stp.NONE and crosses:
+            allowed, expired = self._prevent(side, size, price, own, stp)
+        if tif is Tif.FOK and (
+            sum(lots for _, lots in self.sweep(side, size, price, own)) < size
+            or allowed < size
+        ):
+            return Report(order_id, side, Status.EXPIRED, size,
+                          prevented=allowed < size)
+        for mine in expired:
+            self.cancel(mine)
         left = size
         fills: tuple[Fill, ...] = ()
-        if crosses:
-            left, fills = self._match(side, size, price)
+        if crosses and allowed:
+            left, fills = self._match(side, allowed, price)
+            left += size - allowed
         if not left:
-            return Report(order_id, side, Status.FILLED, 0, fills)
-        if price is None or tif is not Tif.GTC:
-            return Report(order_id, side, Status.EXPIRED, left, fills)
-        self._half(side).add(order_id, price, left)
+            return Report(order_id, side, Status.FILLED, 0, fills, expired)
+        if price is None or tif is not Tif.GTC or allowed < size:
+            return Report(order_id, side, Status.EXPIRED, left, fills,
+                          expired, prevented=allowed < size)
+        shown = min(left, display) if display else left
+        if shown < left:
+            self._hidden[order_id] = display, left - shown
+        self._half(side).add(order_id, price, shown)
         self._where[order_id] = (side, price)
         self._touch(side, price)
-        return Report(order_id, side, Status.OPEN, left, fills)
+        return Report(order_id, side, Status.OPEN, left, fills, expired)
 
     def cancel(self, order_id: int) -> int | None:
         """Take an order off; its open lots, or None if it isn't open."""
@@ -163,6 +203,7 @@ class Book:
             return None
         side, price = found
         size = self._half(side).drop(order_id, price)
+        size += self._hidden.pop(order_id, (0, 0))[1]
         self._touch(side, price)
         return size
 
@@ -215,19 +256,70 @@ class Book:
             return True
         return best[0] <= price if side is Side.BUY else best[0] >= price
 
-    def _available(self, side: Side, price: int | None, need: int) -> int:
-        half = self._half(side.other)
-        found = 0
-        prices = half.prices if side is Side.BUY else reversed(half.prices)
-        for at in prices:
-            if price is not None and (
-                at > price if side is Side.BUY else at < price
-            ):
-                break
-            found += half.totals[at]
-            if found >= need:
+    def sweep(
+        self,
+        side: Side,
+        size: int,
+        price: int | None = None,
+        own: Container[int] = (),
+    ) -> list[tuple[int, int]]:
+        """
+        (price, lots) that an order would get now, were it submitted.
+
+        Counts what icebergs hide, and leaves out the orders in ``own``.
+        """
+        found = []
+        for at, level in self._reached(side, price):
+            lots = sum(
+                shown + self._hidden.get(order_id, (0, 0))[1]
+                for order_id, shown in level.items() if order_id not in own
+            )
+            lots = min(lots, size)
+            if lots:
+                found.append((at, lots))
+            size -= lots
+            if not size:
                 break
         return found
+
+    def _reached(
+        self, side: Side, price: int | None
+    ) -> Iterator[tuple[int, dict[int, int]]]:
+        """The levels that an order may match with, best first."""
+        half = self._half(side.other)
+        buy = side is Side.BUY
+        for at in half.prices if buy else reversed(half.prices):
+            if price is not None and (at > price if buy else at < price):
+                return
+            yield at, half.levels[at]
+
+    def _prevent(
+        self,
+        side: Side,
+        size: int,
+        price: int | None,
+        own: Container[int],
+        stp: Stp,
+    ) -> tuple[int, tuple[int, ...]]:
+        """Lots that the taker may match, and which of ``own`` must go."""
+        met: list[int] = []
+        before = 0
+        for _at, level in self._reached(side, price):
+            hidden = 0
+            for order_id, shown in level.items():
+                if before >= size:
+                    return size, tuple(met)
+                if order_id not in own:
+                    before += shown
+                    hidden += self._hidden.get(order_id, (0, 0))[1]
+                    continue
+                if stp is Stp.EXPIRE_TAKER:
+                    return before, ()
+                met.append(order_id)
+                if stp is Stp.EXPIRE_BOTH:
+                    return before, tuple(met)
+            before += hidden
+        return size, tuple(met)
 
     def _match(
         self, side: Side, size: int, limit: int | None
@@ -238,7 +330,7 @@ class Book:
         while size and self._crosses(side, limit):
             price = half.prices[0 if side is Side.BUY else -1]
             level = half.levels[price]
-            taken = 0
+            taken = refreshed = 0
             for maker_id in list(level):
                 resting = level[maker_id]
                 traded = min(resting, size)
@@ -249,14 +341,27 @@ class Book:
                 taken += traded
                 size -= traded
                 if traded == resting:
-                    del level[maker_id], self._where[maker_id]
+                    del level[maker_id]
+                    if maker_id in self._hidden:
+                        level[maker_id] = self._next_part(maker_id)
+                        refreshed += level[maker_id]
+                    else:
+                        del self._where[maker_id]
                 else:
                     level[maker_id] = resting - traded
                 if not size:
                     break
             if level:
-                half.totals[price] -= taken
+                half.totals[price] += refreshed - taken
             else:
                 half.drop_level(price)
             self._touch(opposite, price)
         return size, tuple(fills)
+
+    def _next_part(self, order_id: int) -> int:
+        """What an iceberg shows next."""
+        display, hidden = self._hidden.pop(order_id)
+        shown = min(display, hidden)
+        if hidden > shown:
+            self._hidden[order_id] = display, hidden - shown
+        return shown

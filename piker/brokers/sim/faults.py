@@ -4,7 +4,9 @@ Misbehaviour on request, seeded and counted.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
 
 import trio
 
@@ -12,7 +14,7 @@ from .config import FaultConfig
 from .hub import Hub
 from .params import ApiError
 
-__all__ = ['Faults']
+__all__ = ['Faults', 'NeverAnswered', 'OrderFault']
 
 _TEXTS = {
     418: (
@@ -39,6 +41,27 @@ _TEXTS = {
     ),
 }
 _UNKNOWN = (-1000, 'An unknown error occurred while processing the request.')
+_TIMEOUT = (
+    -1007,
+    (
+        'Timeout waiting for response from backend server. Send status '
+        'unknown; execution status unknown.'
+    ),
+)
+_STATUSES = {'timeout': 504, 'error': 500, 'unavailable': 503, 'limit': 429,
+             'ban': 418}
+_LATE_S = 0.3
+
+
+class NeverAnswered(Exception):
+    """The client is to wait in vain."""
+
+
+class OrderFault(NamedTuple):
+    """What happens to one request that concerns orders."""
+
+    answer: str
+    executed: bool
 
 
 class Faults:
@@ -54,6 +77,9 @@ class Faults:
         self._stalled_until = 0.0
         self._refused_until = 0.0
         self._rest_left = 0
+        self._orders_left = 0
+        self._nursery: trio.Nursery | None = None
+        self.user_streams: Callable[[], list[str]] = list
         self.config = FaultConfig()
         self.set(config)
 
@@ -64,8 +90,12 @@ class Faults:
         self._stalled_until = now + config.stall_s
         self._refused_until = now + config.refuse_connections_s
         self._rest_left = config.rest_requests if config.rest_status else 0
-        if config.drop_connections:
-            for client in list(self._hub.clients):
+        self._orders_left = config.order_requests if config.order_answer else 0
+        users = set(self.user_streams())
+        for client in list(self._hub.clients):
+            if config.drop_connections or (
+                config.drop_user_streams and users & client.streams.keys()
+            ):
                 client.abort()
                 self.counts['dropped'] += 1
 
@@ -96,6 +126,59 @@ class Faults:
             self.counts['duplicates'] += 1
             self._deliver(message)
 
+    def publish_user(self, stream: str, payload: bytes) -> None:
+        """Pass an event of a user data stream on, perhaps late or twice."""
+        config = self.config
+        message = stream, payload, None
+        if (
+            self._nursery is not None and config.user_reorder_rate
+            and self._random.random() < config.user_reorder_rate
+        ):
+            self.counts['user_reordered'] += 1
+            self._nursery.start_soon(
+                self._late, self._random.random() * _LATE_S, message
+            )
+        else:
+            self._deliver(message)
+        if (
+            config.user_duplicate_rate
+            and self._random.random() < config.user_duplicate_rate
+        ):
+            self.counts['user_duplicates'] += 1
+            self._deliver(message)
+
+    async def _late(
+        self, delay_s: float, message: tuple[str, bytes, bytes | None]
+    ) -> None:
+        await trio.sleep(delay_s)
+        self._hub.publish(*message)
+
+    def order_fault(self, method: str, name: str) -> OrderFault | None:
+        """What is to happen to a request that places or cancels orders."""
+        config = self.config
+        kind = 'replace' if name == 'order/cancelReplace' else (
+            'cancel' if method == 'DELETE' else 'place'
+        )
+        if not self._orders_left or config.order_kind not in {'', kind}:
+            return None
+        self._orders_left -= 1
+        self.counts['orders'] += 1
+        return OrderFault(config.order_answer, config.order_executed)
+
+    def spoil(self, fault: OrderFault, now_ms: int) -> None:
+        """Raise what the request is answered with: always raises."""
+        if fault.answer == 'silence':
+            raise NeverAnswered
+        status = _STATUSES[fault.answer]
+        code, text = _TIMEOUT if fault.answer == 'timeout' else (
+            _TEXTS.get(status, _UNKNOWN)
+        )
+        retry_s = self.config.retry_after_s
+        raise ApiError(
+            code, text.format(until=now_ms + retry_s * 1000), status,
+            {'Retry-After': str(retry_s)} if status in {418, 429} else None,
+        )
+
     def _deliver(self, message: tuple[str, bytes, bytes | None]) -> None:
         latency = self.config.latency_ms
         if not latency and not self._delayed:
@@ -110,6 +193,10 @@ class Faults:
 
     async def run(self) -> None:
         """Deliver late messages until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            await self._deliver_delayed()
+
+    async def _deliver_delayed(self) -> None:
         while True:
             await self._work.wait()
             self._work = trio.Event()

@@ -6,6 +6,10 @@ it; before each planned taker order they see to it that the levels it will
 walk through hold the fills it is meant to have; then the order is submitted
 and *matches*.  While nobody else trades, what the engine reports is the plan
 to the last id.
+
+Once there are guests, orders of users, the agents respect their place in the
+queue, take those that their quotes would cross, and go on with the plan;
+what comes of it is told in `Step`, which also says what was planned instead.
 """
 from __future__ import annotations
 
@@ -17,8 +21,9 @@ from .hashing import bits_at, key_of, uniform_at
 from .plan import DAY_MS, MAX_SWEEP
 from .tape import Tape, day_of
 
-__all__ = ['Flow', 'Step']
+__all__ = ['GUESTS', 'Flow', 'Step']
 
+GUESTS = 1 << 60  # from here on order ids are users', below the agents'
 NEVER = 1 << 62
 _NEAR = 8  # ladder levels next to the touch, per side
 _FAR = 60  # levels beyond them, one per price cell
@@ -31,12 +36,15 @@ class Step:
     """
     Something happened to the book at ``time_ms``.
 
-    ``taker`` is the report of a planned taker order with at least one fill,
-    None when only quotes changed.
+    ``taker`` is the report of a taker order, None when only quotes changed.
+    It stands for the planned aggregate trades with ids from ``first`` up to
+    ``last``, exclusive; for none of them if it was not planned.
     """
 
     time_ms: int
     taker: Report | None = None
+    first: int = 0
+    last: int = 0
 
 
 class Flow:
@@ -44,15 +52,22 @@ class Flow:
     The agents of one symbol; `advance` moves them through time.
 
     Starts at ``start_ms`` with a full book; ``quote_rate`` scales how often
-    sizes at the touch flicker.  The book's ids are set from the plan, so the
-    book must be new.
+    sizes at the touch flicker.  The book's ids are set from the tape, so the
+    book must be new; it may hold orders of ``guests`` already.
     """
 
     def __init__(
-        self, tape: Tape, book: Book, start_ms: int, quote_rate: float = 1.0
+        self,
+        tape: Tape,
+        book: Book,
+        start_ms: int,
+        quote_rate: float = 1.0,
+        *,
+        guests: bool = False,
     ) -> None:
         self.tape = tape
         self.book = book
+        self.guests = guests
         listing = tape.listing
         self._gap_key, self._size_key, self._cell_key, self._flick_key = (
             key_of(tape.seed, listing.symbol, name)
@@ -73,7 +88,21 @@ class Flow:
         self._prepared = False
         self._refill_ms = NEVER
         self._next_flick_ms = start_ms + self._flick_ms
+        self._crossed: list[Step] = []
+        book.next_trade_id = tape.fills_until(start_ms)
         self._enter_day(day_of(start_ms), start_ms)
+
+    @property
+    def planned(self) -> int:
+        """Id in the plan of the next aggregate trade."""
+        return self._plan.first_agg_id + self._agg
+
+    def disturbed(self, report: Report, now_ms: int) -> None:
+        """A guest's order took what ``report`` says; quote anew soon."""
+        for price in {fill.price for fill in report.fills}:
+            self._tidy(report.side.other, price)
+        self._prepared = False
+        self._refill_after(now_ms)
 
     @property
     def next_ms(self) -> int:
@@ -90,23 +119,33 @@ class Flow:
         The book changes as the steps are taken from the iterator, which must
         be exhausted.
         """
+        yield from self._take_crossed()
         while (now := self.next_ms) <= until_ms:
+            first = self.planned
             if now == self._plan.start_ms + DAY_MS:
                 self._enter_day(self._plan.day + 1, now)
                 yield Step(now)
             elif now == self._epoch_ms():
                 self._epoch += 1
-                self._requote()
+                self._requote(now)
                 yield Step(now)
             elif now == self._refill_ms:
-                self._requote()
+                self._requote(now)
                 yield Step(now)
             elif now == self._next_flick_ms:
                 self._next_flick_ms += self._flick_ms
                 if self._flicker(now):
                     yield Step(now)
             else:
-                yield Step(now, self._trade(now))
+                report = self._trade(now)
+                yield from self._take_crossed()
+                yield Step(now, report, first, self.planned)
+            yield from self._take_crossed()
+
+    def _take_crossed(self) -> Iterator[Step]:
+        """The guests' orders that quotes have met, if any."""
+        while self._crossed:
+            yield self._crossed.pop(0)
 
     def _enter_day(self, day: int, now: int) -> None:
         plan = self._plan = self.tape.day(day)
@@ -118,10 +157,7 @@ class Flow:
         self._agg = int(
             plan.time.searchsorted(ms, 'left' if at_midnight else 'right')
         )
-        self.book.next_trade_id = plan.first_fill_id + int(
-            plan.first[self._agg]
-        )
-        self._requote()
+        self._requote(now)
 
     def _epoch_ms(self) -> int:
         plan = self._plan
@@ -135,7 +171,7 @@ class Flow:
             return NEVER
         return plan.start_ms + int(plan.time[self._agg])
 
-    def _requote(self) -> None:
+    def _requote(self, now: int) -> None:
         """Put the ladder where the plan wants it, and ready the next trade."""
         target: dict[tuple[Side, int], int] = {}
         for side in _SIDES:
@@ -144,11 +180,11 @@ class Flow:
             self._clear(*place)
         for (side, price), size in target.items():
             if (side, price) not in self._mine:
-                self._fill(side, price, (size,))
+                self._fill(side, price, (size,), now)
         self._refill_ms = NEVER
         self._prepared = False
         if self._trade_ms() < self._epoch_ms():
-            self._prepare()
+            self._prepare(now)
 
     def _ladder(
         self, side: Side, target: dict[tuple[Side, int], int]
@@ -203,7 +239,7 @@ class Flow:
             end += 1
         return end
 
-    def _prepare(self) -> None:
+    def _prepare(self, now: int) -> None:
         """Make the levels that the next taker order walks hold its fills."""
         plan = self._plan
         end = self._order_end()
@@ -215,13 +251,27 @@ class Flow:
             if agg == end - 1:
                 rest = uniform_at(self._flick_key, plan.first_agg_id + agg)
                 sizes.append(1 + int(self._median * 12 * rest**2))
+            if self.guests and self._has_guest(side, price):
+                self._top_up(side, price, sum(sizes), now)
+                continue
             self._clear(side, price)
-            self._fill(side, price, sizes)
+            self._fill(side, price, sizes, now)
         self._prepared = True
+
+    def _has_guest(self, side: Side, price: int) -> bool:
+        return any(i >= GUESTS for i, _ in self.book.queue(side, price))
+
+    def _top_up(self, side: Side, price: int, need: int, now: int) -> None:
+        """See to it that the agents have ``need`` lots in a guest's queue."""
+        need -= sum(lots for i, lots in self.book.queue(side, price)
+                    if i < GUESTS)
+        if need > 0:
+            mine = self._mine.setdefault((side, price), [])
+            self._add(side, price, need, mine, now)
 
     def _trade(self, now: int) -> Report:
         if not self._prepared:
-            self._prepare()
+            self._prepare(now)
         plan = self._plan
         end = self._order_end()
         side = Side.SELL if plan.sell[self._agg] else Side.BUY
@@ -230,18 +280,27 @@ class Flow:
             int(plan.price[end - 1]), tif=Tif.IOC,
         )
         for agg in range(self._agg, end):
-            place = side.other, int(plan.price[agg])
-            left = [i for i in self._mine.get(place, ())
-                    if self.book.is_open(i)]
-            if left:
-                self._mine[place] = left
-            else:
-                self._mine.pop(place, None)
+            self._tidy(side.other, int(plan.price[agg]))
+        if self.guests:
+            for price in {fill.price for fill in report.fills}:
+                self._tidy(side.other, price)
         self._agg = end
         self._prepared = False
+        self._refill_after(now)
+        return report
+
+    def _tidy(self, side: Side, price: int) -> None:
+        """Forget our orders at a price that are no longer open."""
+        left = [i for i in self._mine.get((side, price), ())
+                if self.book.is_open(i)]
+        if left:
+            self._mine[side, price] = left
+        else:
+            self._mine.pop((side, price), None)
+
+    def _refill_after(self, now: int) -> None:
         pause = 8 + bits_at(self._flick_key, now) % 60
         self._refill_ms = min(now + pause, max(now, self._trade_ms()))
-        return report
 
     def _flicker(self, now: int) -> bool:
         """Change the size of the last maker in one queue at the touch."""
@@ -262,7 +321,7 @@ class Flow:
             return False
         self.book.cancel(mine.pop())
         size = 1 + int(self._median * 12 * uniform_at(raw, now) ** 2)
-        self._add(side, best[0], size, mine)
+        self._add(side, best[0], size, mine, now)
         self._mine[place] = mine
         return True
 
@@ -273,20 +332,41 @@ class Flow:
         for order_id in self._mine.pop((side, price), ()):
             self.book.cancel(order_id)
 
-    def _fill(self, side: Side, price: int, sizes: Sequence[int]) -> None:
+    def _fill(
+        self, side: Side, price: int, sizes: Sequence[int], now: int
+    ) -> None:
         mine: list[int] = []
         for size in sizes:
-            self._add(side, price, size, mine)
+            self._add(side, price, size, mine, now)
         if mine:
             self._mine[side, price] = mine
 
     def _add(
-        self, side: Side, price: int, size: int, mine: list[int]
+        self, side: Side, price: int, size: int, mine: list[int], now: int
     ) -> None:
+        """Place a quote; it takes guests' orders that are in its way."""
         order_id = self._new_id()
-        self.book.submit(order_id, side, size, price, post_only=True)
+        report = self.book.submit(
+            order_id, side, size, price,
+            post_only=not self.guests or not self._meets_guest(side, price),
+        )
+        if report.fills:
+            for level in {fill.price for fill in report.fills}:
+                self._tidy(side.other, level)
+            self._crossed.append(
+                Step(now, report, self.planned, self.planned)
+            )
         if self.book.is_open(order_id):
             mine.append(order_id)
+
+    def _meets_guest(self, side: Side, price: int) -> bool:
+        """Whether a guest has the best price that a quote would cross."""
+        best = self.book.best(side.other)
+        if best is None or (
+            best[0] > price if side is Side.BUY else best[0] < price
+        ):
+            return False
+        return self._has_guest(side.other, best[0])
 
     def _new_id(self) -> int:
         self._next_order_id += 1

@@ -27,6 +27,12 @@ class Fills(NamedTuple):
     size: NDArray[np.int64]
     sell: NDArray[np.bool_]
 
+    def part(self, low: int, high: int) -> Fills:
+        """Rows ``low`` to ``high``."""
+        cut = slice(low, high)
+        return Fills(self.id[cut], self.time[cut], self.price[cut],
+                     self.size[cut], self.sell[cut])
+
 
 class History(Protocol):
     """The past of one symbol."""

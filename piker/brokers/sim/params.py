@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-__all__ = ['ApiError', 'Params']
+__all__ = ['ApiError', 'Params', 'illegal']
 
 _SYMBOL = re.compile(r'[A-Z0-9\-_.]{1,20}\Z')
 _NUMBER = re.compile(r'[0-9]{1,20}\Z')
@@ -30,15 +30,23 @@ class ApiError(Exception):
         msg: str,
         status: int = 400,
         headers: Mapping[str, str] | None = None,
+        data: object = None,
     ) -> None:
         super().__init__(msg)
         self.code = code
         self.msg = msg
         self.status = status
         self.headers = dict(headers or {})
+        self.data = data
+
+    def body(self) -> dict[str, object]:
+        """The answer's body; ``data`` only where there is some."""
+        found: dict[str, object] = {'code': self.code, 'msg': self.msg}
+        return found if self.data is None else found | {'data': self.data}
 
 
-def _illegal(name: str, legal: str) -> ApiError:
+def illegal(name: str, legal: str) -> ApiError:
+    """The refusal of a value that does not match ``legal``."""
     return ApiError(
         -1100,
         f"Illegal characters found in parameter '{name}'; "
@@ -86,7 +94,7 @@ class Params:
     def symbol(self) -> str:
         value = self.text('symbol')
         if not _SYMBOL.match(value):
-            raise _illegal('symbol', _SYMBOL_RANGE)
+            raise illegal('symbol', _SYMBOL_RANGE)
         return value
 
     def symbols(self) -> list[str] | None:
@@ -103,9 +111,9 @@ class Params:
                 self.values['symbols'], type=list[str]
             )
         except msgspec.DecodeError:
-            raise _illegal('symbols', _LIST_RANGE) from None
+            raise illegal('symbols', _LIST_RANGE) from None
         if not all(_SYMBOL.match(symbol) for symbol in found):
-            raise _illegal('symbols', _LIST_RANGE)
+            raise illegal('symbols', _LIST_RANGE)
         if len(set(found)) < len(found):
             raise ApiError(
                 -1151, 'Symbol is present multiple times in the list.'
@@ -120,7 +128,7 @@ class Params:
         if value == '':
             raise ApiError(-1105, f"Parameter '{name}' was empty.")
         if not _NUMBER.match(value):
-            raise _illegal(name, '^[0-9]{1,20}$')
+            raise illegal(name, '^[0-9]{1,20}$')
         number = int(value)
         if number >= 1 << 63:
             raise ApiError(-1108, f"Parameter '{name}' overflowed.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import trio
@@ -20,9 +20,12 @@ from ...clock import NS_PER_MS, Clock
 from .aggregate import Aggregate, Aggregator, Trade
 from .barfeed import BarFeed
 from .config import VenueConfig
+from .engine import Report, Side
+from .guests import GuestBook
 from .hub import Hub
 from .listings import Listing
 from .market import Market, Touch
+from .matching import Desk, NoDesk, Ticket
 from .played import Played, PlayedBook, units
 from .recording import Body, Message, Recording, load_recording
 from .wire import agg_event, encode, fixed
@@ -44,6 +47,7 @@ class ReplayMarket:
         self.history = Played()
         self.position_ms = start_ms
         self.aggregator = Aggregator()
+        self.guests = GuestBook(self.book)
 
     @property
     def touch(self) -> Touch:
@@ -64,6 +68,7 @@ class ReplayExchange:
     def __init__(
         self, config: VenueConfig, clock: Clock, hub: Hub, emit: Emit
     ) -> None:
+        self.desk: Desk = NoDesk()
         self.ready = trio.Event()
         self.ready.set()
         self._clock = clock
@@ -116,6 +121,37 @@ class ReplayExchange:
     def start_replay(self) -> bool:
         self._go.set()
         return True
+
+    async def settle(self, symbol: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def watch(self, symbol: str) -> None:
+        self._markets[symbol].guests.watched = True
+
+    def submit(self, symbol: str, ticket: Ticket) -> Report:
+        return self._markets[symbol].guests.submit(ticket)
+
+    def cancel(self, symbol: str, order_id: int) -> int | None:
+        return self._markets[symbol].guests.cancel(order_id)
+
+    def sweep(
+        self,
+        symbol: str,
+        side: Side,
+        size: int,
+        price: int | None,
+        own: Container[int],
+    ) -> list[tuple[int, int]]:
+        return self._markets[symbol].guests.sweep(side, size, price)
+
+    def last_price(self, symbol: str) -> int | None:
+        return self._markets[symbol].guests.last
+
+    def trade_ms(self, symbol: str) -> int:
+        return self.now_ms()
+
+    def publish(self) -> None:
+        """The recording is all that is published."""
 
     async def run(self) -> None:
         """Wait for the start, play, and stay until cancelled."""
@@ -197,17 +233,34 @@ class ReplayExchange:
                           body.m)
             self._derived(market, market.aggregator.add(trade))
             market.history.add_fill(trade)
+            self._guests_trade(market, trade)
         elif message.kind == 'aggTrade':
             trades = f'{message.symbol.lower()}@trade'
-            market.history.add_aggregate(
-                Aggregate(body.a, body.T, *market.pair(body),
-                          body.m, body.f, body.l),
-                recorded=trades not in self._recorded,
-            )
+            alone = trades not in self._recorded
+            done = Aggregate(body.a, body.T, *market.pair(body),
+                             body.m, body.f, body.l)
+            market.history.add_aggregate(done, recorded=alone)
+            if alone:
+                self._guests_trade(market, Trade(*done[:5]))
         elif message.kind == 'bookTicker':
             market.book.quote(body.u, (body.b, body.B), (body.a, body.A))
         elif message.kind == 'depth' and body.b is not None:
             market.book.update(body.u, body.b, body.a)
+        if not market.guests.idle and message.kind in {'bookTicker', 'depth'}:
+            with self.desk.turn():
+                for report in market.guests.quoted():
+                    self.desk.traded(market.spec.symbol, report,
+                                     self.now_ms())
+
+    def _guests_trade(self, market: ReplayMarket, trade: Trade) -> None:
+        """Let the users' orders take part in a recorded trade."""
+        if not market.guests.watched:
+            market.guests.last = trade.price
+            return
+        report = market.guests.trade(trade.id, trade.price, trade.size,
+                                     trade.sell)
+        with self.desk.turn():
+            self.desk.traded(market.spec.symbol, report, self.now_ms())
 
     def _derived(
         self, market: ReplayMarket, done: Aggregate | None

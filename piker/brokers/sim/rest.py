@@ -63,6 +63,7 @@ class RestApi:
 
     exchange: Exchange
     weight_limit: int
+    order_limits: tuple[int, int]
 
     def endpoints(self) -> dict[str, Endpoint]:
         """By path below ``/api/v3/``."""
@@ -105,7 +106,8 @@ class RestApi:
 
     def info(self, params: Params) -> dict[str, Any]:
         specs = [market.spec for market in self._markets(params)]
-        return exchange_info(specs, self.exchange.now_ms(), self.weight_limit)
+        return exchange_info(specs, self.exchange.now_ms(), self.weight_limit,
+                             self.order_limits)
 
     def klines(self, params: Params) -> list[list[Any]]:
         # timeZone is accepted, but bars are always aligned to UTC

@@ -19,7 +19,7 @@ from .listings import GENESIS_MS, Listing
 from .periods import INTERVALS, next_open, open_of, opens
 from .plan import DAY_MS, DayPlan, make_day
 
-__all__ = ['Tape', 'day_of']
+__all__ = ['Tape', 'day_of', 'join_aggs', 'join_fills']
 
 T = TypeVar('T')
 _MINUTE = 60_000
@@ -82,7 +82,7 @@ class Tape:
             parts.append(_aggs(plan, offset, stop))
             limit -= stop - offset
             agg_id += stop - offset
-        return _join(parts)
+        return join_aggs(parts)
 
     def aggs_between(
         self, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
@@ -99,10 +99,7 @@ class Tape:
         self, fill_id: int | None, limit: int, now_ms: int
     ) -> Fills:
         per_day = self.listing.fills
-        if not per_day or now_ms < GENESIS_MS:
-            return _no_fills()
-        plan = self.day(day_of(now_ms))
-        last = plan.first_fill_id + int(plan.first[_upto(plan, now_ms)])
+        last = self.fills_until(now_ms)
         first = max(0, last - limit if fill_id is None else fill_id)
         last = min(last, first + limit)
         parts = []
@@ -112,9 +109,7 @@ class Tape:
             high = min(last - plan.first_fill_id, per_day)
             parts.append(_fills(plan, low, high))
             first += high - low
-        if not parts:
-            return _no_fills()
-        return Fills(*(np.concatenate(c) for c in zip(*parts, strict=True)))
+        return join_fills(parts)
 
     def klines(
         self,
@@ -124,14 +119,16 @@ class Tape:
         limit: int,
         now_ms: int,
     ) -> Bars:
-        if not self.listing.aggs or now_ms < GENESIS_MS:
+        if not self._has_traded() or now_ms < GENESIS_MS:
             return concat([])
         end_ms = now_ms if end_ms is None else min(end_ms, now_ms)
         # A bar may open before the venue did if it holds its first trade.
         low = GENESIS_MS - 31 * DAY_MS if start_ms is None else start_ms
         newest = start_ms is None
         wanted = opens(interval, low, end_ms, limit, newest)
-        if len(wanted) and wanted[0] < GENESIS_MS + DAY_MS:
+        if len(wanted) and (
+            wanted[0] < GENESIS_MS + DAY_MS or not self.listing.aggs
+        ):
             low = max(low, open_of(interval, self._first_trade_ms()))
             wanted = opens(interval, low, end_ms, limit, newest)
         if not len(wanted):
@@ -152,6 +149,16 @@ class Tape:
     def count_until(self, t_ms: int) -> int:
         """Aggregate trades not after ``t_ms``: the id of the next one."""
         return self._agg_id_at(t_ms + 1)
+
+    def fills_until(self, t_ms: int) -> int:
+        """Single trades not after ``t_ms``: the id of the next one."""
+        if t_ms < GENESIS_MS or not self.listing.fills:
+            return 0
+        plan = self.day(day_of(t_ms))
+        return plan.first_fill_id + int(plan.first[_upto(plan, t_ms)])
+
+    def _has_traded(self) -> bool:
+        return self.listing.aggs > 0
 
     def _agg_id_at(self, t_ms: int) -> int:
         """Id of the first aggregate trade at or after ``t_ms``."""
@@ -252,12 +259,16 @@ def _no_aggs() -> Aggs:
     return Aggs(none, none, none, none, none.astype(np.bool_), none, none)
 
 
-def _no_fills() -> Fills:
-    none = np.zeros(0, np.int64)
-    return Fills(none, none, none, none, none.astype(np.bool_))
+def join_fills(parts: list[Fills]) -> Fills:
+    """Single trades one after the other."""
+    if not parts:
+        none = np.zeros(0, np.int64)
+        return Fills(none, none, none, none, none.astype(np.bool_))
+    return Fills(*(np.concatenate(c) for c in zip(*parts, strict=True)))
 
 
-def _join(parts: list[Aggs]) -> Aggs:
+def join_aggs(parts: list[Aggs]) -> Aggs:
+    """Aggregate trades one after the other."""
     if not parts:
         return _no_aggs()
     if len(parts) == 1:

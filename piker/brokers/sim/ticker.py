@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from .market import Market
 from .wire import fixed
 
-__all__ = ['Stats', 'average_price', 'mini_event', 'rest_ticker', 'stats_of',
-           'ticker_event']
+__all__ = ['Stats', 'average_price', 'average_ticks', 'mini_event',
+           'rest_ticker', 'stats_of', 'ticker_event']
 
 _DAY_MS = 86_400_000
 _MINUTE_MS = 60_000
@@ -161,3 +161,12 @@ def average_price(market: Market) -> dict[str, Any]:
         price = fixed(int(last.price[0]), digits)
     closed = int(last.time[0]) if len(last.id) else 0
     return {'mins': 5, 'price': price, 'closeTime': closed}
+
+
+def average_ticks(market: Market) -> int | None:
+    """The average price in whole ticks; None if nothing has traded."""
+    bars = market.history.klines('1m', None, None, 5, market.position_ms)
+    volume = int(bars.volume.sum()) if bars.rows else 0
+    if volume:
+        return int(bars.quote.sum()) // volume
+    return int(bars.close[-1]) if bars.rows else None

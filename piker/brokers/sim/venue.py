@@ -7,7 +7,7 @@ WebSocket until its block is left; see `VenueConfig` for what can be set.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -17,6 +17,7 @@ from .config import FaultConfig, VenueConfig
 
 if TYPE_CHECKING:
     from .app import App, RunningExchange
+    from .market import Spec
 
 __all__ = ['FaultConfig', 'Venue', 'VenueConfig', 'open_venue']
 
@@ -56,32 +57,49 @@ async def open_venue(
     block cuts all connections and leaves no task behind.
     """
     from .app import App
+    from .backoffice import open_default_account
+    from .desk import make_desk
     from .faults import Faults
     from .hub import Hub
+    from .listings import all_listings
     from .server import open_server
+    from .state import State
     from .threads import in_thread
 
     hub = Hub()
     faults = Faults(config.faults, hub, config.seed)
     exchange: RunningExchange
+    # a replay begins anew with each start, and so do its books
+    state = State('' if config.replay else config.state,
+                  f'seed {config.seed}')
+    specs: dict[str, Spec]
     if config.replay:
         from .replay import ReplayExchange
 
         exchange = await in_thread(
             ReplayExchange, config, clock, hub, faults.publish
         )
+        specs = {name: market.spec for name, market in
+                 exchange.markets.items()}
     else:
         from .generated import GeneratedExchange
 
         exchange = GeneratedExchange(
             clock, hub, faults.publish, seed=config.seed,
             symbols=config.symbols, quote_rate=config.quote_rate,
+            edits=state.edits(),
         )
-    app = App(config, exchange, hub, faults)
-    async with open_server(app, config.host, config.port) as server:
-        server.refuse = faults.refuse
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(faults.run)
-            nursery.start_soon(exchange.run)
-            yield Venue(config.host, server.port, app)
-            nursery.cancel_scope.cancel()
+        specs = {listing.symbol: listing for listing in all_listings()}
+    desk = make_desk(exchange, specs, state, faults.publish_user)
+    open_default_account(desk)
+    faults.user_streams = desk.userdata.keys
+    app = App(config, exchange, hub, faults, desk)
+    with closing(state):
+        async with open_server(app, config.host, config.port) as server:
+            server.refuse = faults.refuse
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(faults.run)
+                nursery.start_soon(exchange.run)
+                nursery.start_soon(app.run)
+                yield Venue(config.host, server.port, app)
+                nursery.cancel_scope.cancel()

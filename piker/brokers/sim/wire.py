@@ -17,6 +17,7 @@ from .history import Fills
 from .periods import next_open
 
 __all__ = [
+    'Json',
     'agg_event',
     'agg_rows',
     'book_ticker_event',
