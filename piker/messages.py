@@ -22,7 +22,9 @@ __all__ = [
     'DaemonStatus',
     'FeedStatus',
     'FlumeInfo',
+    'RecordStatus',
     'Steps',
+    'StoreStatus',
     'TreeStatus',
     'pack',
     'unpack',
@@ -147,3 +149,43 @@ class Steps(msgspec.Struct, frozen=True):
     """
 
     index: dict[str, int]
+
+
+# stored → clients
+
+class RecordStatus(msgspec.Struct, frozen=True):
+    """
+    How far the recording of one instrument is.
+
+    ``bars`` (by period in s) and ``ticks`` are the rows written since it
+    began, ``waiting`` those that are ready and not written.  ``lost`` were
+    overwritten before they could be read, ``torn`` could not be read whole,
+    ``refused`` cannot be true; ``errors`` counts failed writes, of which
+    ``error`` is the last unless the store works again.
+    """
+
+    bars: dict[str, int]
+    ticks: int
+    waiting: int
+    flushes: int
+    since_flush_s: float
+    lost: int
+    torn: int
+    refused: int
+    errors: int
+    error: str
+    ending: bool
+
+
+class StoreStatus(msgspec.Struct, frozen=True):
+    """
+    The store: where it is, what it records, by symbol, and its upkeep.
+
+    ``compacted`` counts ranges whose small files became one, ``error`` is
+    why that last failed.
+    """
+
+    root: str
+    recording: dict[str, RecordStatus]
+    compacted: int
+    error: str

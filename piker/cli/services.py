@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from ..data.status import TreeReport, report
-from ..messages import FeedStatus
+from ..messages import FeedStatus, RecordStatus, StoreStatus
 from ..service import Tree, open_tree
 from .common import (
     CONTEXT,
@@ -44,10 +44,10 @@ def services(
     registry: str, loglevel: str, as_json: bool, stop: str | None
 ) -> None:
     """
-    Show the tree: its daemons, feeds and clients.
+    Show the tree: its daemons, feeds, what is stored of them, and clients.
 
-    Notes of a feed name what has happened to it out of the ordinary; --json
-    has every counter.
+    Notes name what has happened out of the ordinary; --json has every
+    counter.
     """
     found = run(partial(_ask, Tree.parse(registry), stop))
     if as_json:
@@ -112,10 +112,47 @@ def _print(found: TreeReport) -> None:
             ]
             for book in found.books
         ])
+    if found.store:
+        _print_store(found.store)
     if found.tree.clients:
         print_table('\nclients', [('client', 'left'), ('pid', 'right')], [
             [client.name, str(client.pid)] for client in found.tree.clients
         ])
+
+
+def _print_store(store: StoreStatus) -> None:
+    title = f'\nstored in {store.root}'
+    if store.compacted:
+        title += f', {store.compacted:,} ranges compacted'
+    if store.error:
+        title += f'; compacting failed: {store.error}'
+    print_table(title, [
+        ('symbol', 'left'), ('state', 'left'), ('1s bars', 'right'),
+        ('1m bars', 'right'), ('ticks', 'right'), ('waiting', 'right'),
+        ('age s', 'right'), ('notes', 'left'),
+    ], [
+        [
+            symbol, _recording_state(record),
+            f'{record.bars.get("1", 0):,}', f'{record.bars.get("60", 0):,}',
+            f'{record.ticks:,}', f'{record.waiting:,}',
+            f'{record.since_flush_s:.1f}', _record_notes(record),
+        ]
+        for symbol, record in sorted(store.recording.items())
+    ])
+
+
+def _recording_state(record: RecordStatus) -> str:
+    if record.error:
+        return 'failing'
+    return 'ending' if record.ending else 'recording'
+
+
+def _record_notes(record: RecordStatus) -> str:
+    notes = _notes({
+        name: getattr(record, name)
+        for name in ('lost', 'torn', 'refused', 'errors')
+    }, False)
+    return ': '.join(filter(None, (notes, record.error)))
 
 
 def _where(details: dict[str, Any]) -> str:

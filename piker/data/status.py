@@ -14,6 +14,7 @@ from ..messages import (
     DaemonInfo,
     DaemonStatus,
     FeedStatus,
+    StoreStatus,
     TreeStatus,
     unpack,
 )
@@ -23,17 +24,22 @@ __all__ = ['TreeReport', 'report']
 
 
 class TreeReport(msgspec.Struct):
-    """The tree, its feeds and books, and each provider's counters."""
+    """
+    The tree, its feeds and books, and each provider's counters.
+
+    ``store`` is what ``stored`` says of itself, ``None`` unless it runs.
+    """
 
     tree: TreeStatus
     feeds: list[FeedStatus]
     providers: dict[str, Any]
     books: list[BookStatus] = []
+    store: StoreStatus | None = None
 
 
 async def report(client: TreeClient) -> TreeReport:
     """
-    Ask the root and every ``brokerd`` that is up.
+    Ask the root, and every ``brokerd`` and the ``stored`` that are up.
 
     One that dies meanwhile is left out.
     """
@@ -51,9 +57,23 @@ async def report(client: TreeClient) -> TreeReport:
         found.books += [unpack(BookStatus, b) for b in answer['books']]
         found.providers[daemon.name.partition('.')[2]] = answer['provider']
 
+    async def ask_store() -> None:
+        try:
+            info = await client.find('stored')
+            answer = await client.call(
+                info, 'piker.data.storage.endpoints', 'status'
+            )
+        except DaemonError:
+            return
+        found.store = unpack(StoreStatus, answer)
+
     async with trio.open_nursery() as nursery:
         for daemon in found.tree.daemons:
-            if daemon.name.startswith('brokerd.') and daemon.state == 'up':
+            if daemon.state != 'up':
+                continue
+            if daemon.name.startswith('brokerd.'):
                 nursery.start_soon(ask, daemon)
+            elif daemon.name == 'stored':
+                nursery.start_soon(ask_store)
     found.feeds.sort(key=lambda feed: feed.symbol)
     return found
