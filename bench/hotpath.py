@@ -2,8 +2,8 @@
 Where brokerd's time goes: the receive path in one process, stage by stage.
 
 The very code of the daemon, fed with the frames of the recording from
-memory: `split_frames`, `Router.route`, `Intake.take`.  Each rung of the
-ladder runs all stages up to its own; differences are what a stage costs.
+memory: `FrameTap.feed`, `Router`, `Intake`.  Each rung of the ladder runs all
+stages up to its own; differences are what a stage costs.
 """
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from piker.data.backfill import History
 from piker.data.bars import BarWriter
 from piker.data.intake import Intake
 from piker.data.sampling import BarBuilder
-from piker.data.ticks import TickWriter
+from piker.data.ticks import TickColumns, TickWriter
 from piker.data.wake import WakerHub
 from piker.instruments import Instrument
 
@@ -63,6 +63,7 @@ class _Live:
                     top=top),
             time.time_ns(),
         )
+        self.intake.next_id = int(tape.trade_ids[0])
 
     @staticmethod
     def _hole(*args: int) -> None:
@@ -70,6 +71,10 @@ class _Live:
 
     def rows(self, rows: list[Any]) -> None:
         assert not self.intake.take(rows)
+        self.waker.wake()
+
+    def columns(self, ticks: TickColumns) -> None:
+        assert self.intake.take_columns(ticks)
         self.waker.wake()
 
     def refused(self, count: int) -> None:
@@ -95,6 +100,9 @@ class _Nothing:
     def rows(self, rows: list[Any]) -> None:
         pass
 
+    def columns(self, ticks: TickColumns) -> None:
+        pass
+
     def refused(self, count: int) -> None:
         raise AssertionError('refused')
 
@@ -104,6 +112,7 @@ class _RingOnly(_Nothing):
 
     def __init__(self, ring: TickWriter) -> None:
         self.rows = ring.write
+        self.columns = ring.write_columns
 
 
 def _reads(blob: bytes, ends: np.ndarray, many: int) -> list[bytes]:
@@ -114,16 +123,25 @@ def _reads(blob: bytes, ends: np.ndarray, many: int) -> list[bytes]:
     return [blob[a:b] for a, b in pairwise(cuts)]
 
 
-def _split_only(reads: list[bytes]) -> None:
+def _feed(reads: list[bytes], deliver: Any, deliver_list: Any) -> None:
+    transport: Any = None
+    tap = frames.FrameTap(transport, deliver, deliver_list)
     for data in reads:
-        frames.split_frames(data, [], bytearray(), bytearray())
+        tap.feed(data)
 
 
-def _split_and_route(reads: list[bytes], router: Router) -> None:
-    for data in reads:
-        payloads: list[bytes] = []
-        frames.split_frames(data, payloads, bytearray(), bytearray())
-        router.route(payloads, time.time_ns())
+def _frames_only(reads: list[bytes]) -> None:
+    _feed(reads, lambda payloads: None, lambda messages, many: True)
+
+
+def _frames_and_route(reads: list[bytes], router: Router) -> None:
+    _feed(
+        reads,
+        lambda payloads: router.route(payloads, time.time_ns()),
+        lambda messages, many: router.route_list(
+            messages, many, time.time_ns()
+        ),
+    )
 
 
 def _router(tape: stream.Tape, sink: Any, clock: VenueClock) -> Router:
@@ -149,20 +167,20 @@ def _ladder(
     reads = _reads(coded.blob, coded.ends, many)
     total = len(coded.ends)
     clock = _clock(tape)
-    spent = {'frames': _timed(lambda: _split_only(reads))}
+    spent = {'frames': _timed(lambda: _frames_only(reads))}
     router = _router(tape, _Nothing(), clock)
-    spent['+ decode'] = _timed(lambda: _split_and_route(reads, router))
+    spent['+ decode'] = _timed(lambda: _frames_and_route(reads, router))
     ring = TickWriter(f'pkbench.{os.getpid()}.only', 'btcusdt.sim')
     try:
         router = _router(tape, _RingOnly(ring), clock)
-        spent['+ ring'] = _timed(lambda: _split_and_route(reads, router))
+        spent['+ ring'] = _timed(lambda: _frames_and_route(reads, router))
     finally:
         ring.unlink()
     live = _Live(tape, clock)
     try:
         router = _router(tape, live, clock)
         spent['+ checks, quote, bars'] = _timed(
-            lambda: _split_and_route(reads, router)
+            lambda: _frames_and_route(reads, router)
         )
         ticks = live.ring.reader().written
     finally:
@@ -182,7 +200,7 @@ def _profile(tape: stream.Tape, many: int) -> list[dict[str, Any]]:
     try:
         router = _router(tape, live, clock)
         profile = cProfile.Profile()
-        profile.runcall(_split_and_route, reads, router)
+        profile.runcall(_frames_and_route, reads, router)
     finally:
         live.unlink()
     stats = pstats.Stats(profile).stats

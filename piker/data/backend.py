@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ..clock import VenueClock
 from ..instruments import Instrument
 from .depth import DepthEvent, DepthSnapshot
-from .ticks import TickRow
+from .ticks import TickColumns, TickRow
 
 __all__ = [
     'Backend',
@@ -34,11 +34,14 @@ class Sink(Protocol):
     """
     Where a subscription delivers, called from the provider's receive loop.
 
-    Neither method waits; both are called in the order of arrival.
+    No method waits; all are called in the order of arrival.
     """
 
     def rows(self, rows: list[TickRow]) -> None:
         """Ticks of one instrument, as many as one read brought, in order."""
+
+    def columns(self, ticks: TickColumns) -> None:
+        """The same, where one read brought many."""
 
     def refused(self, count: int) -> None:
         """Messages that could not be used were dropped."""

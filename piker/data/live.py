@@ -24,7 +24,7 @@ from .bars import BarWriter
 from .intake import Intake, first_trade, in_order, is_trade
 from .sampling import BarBuilder, Sampler
 from .source import BarSource
-from .ticks import FeedState, TickRow, TickWriter
+from .ticks import FeedState, TickColumns, TickRow, TickWriter
 from .wake import WakerHub
 
 __all__ = ['LiveFeed']
@@ -113,6 +113,14 @@ class LiveFeed:
             self._arrived.set()
             return
         self._take(rows)
+
+    def columns(self, ticks: TickColumns) -> None:
+        """`rows` for many; whatever is out of the ordinary goes by rows."""
+        if self._held is None and self._intake.take_columns(ticks):
+            self.ring.heard(int(ticks.recv[-1]))
+            self._waker.wake()
+        else:
+            self.rows(ticks.rows())
 
     def refused(self, count: int) -> None:
         self.ring.count('refused', count)

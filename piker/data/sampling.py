@@ -12,8 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import trio
 
@@ -84,13 +86,8 @@ class BarBuilder:
         than all the sums.
         """
         index = time_ns // self.period_ns
-        if index != self._index:
-            self.flush()
-            if index >= self.writer.next:
-                self.advance(time_ns)
-            elif index < self.writer.first:
-                return False
-            self._load(index)
+        if index != self._index and not self._turn_to(index):
+            return False
         self._lots += round(size * self._scale)
         self._turnover += price * size
         if not self._trades:
@@ -102,6 +99,50 @@ class BarBuilder:
         self._trades += count
         self._last = price
         self._dirty = True
+        return True
+
+    def collect_many(
+        self,
+        times: npt.NDArray[np.int64],
+        prices: list[float],
+        turnovers: list[float],
+        lots: list[int],
+        counts: list[int],
+    ) -> None:
+        """
+        `collect` trades whose times do not fall, a bar at a time.
+
+        A turnover is price × size, ``lots`` the sizes as volumes are summed.
+        """
+        index = times // self.period_ns
+        cuts = np.flatnonzero(index[1:] != index[:-1]) + 1
+        for low, high in pairwise((0, *cuts.tolist(), len(prices))):
+            bar = int(index[low])
+            if bar != self._index and not self._turn_to(bar):
+                continue
+            part = prices[low:high]
+            most, least = max(part), min(part)
+            if not self._trades:
+                self._open, self._high, self._low = part[0], most, least
+            else:
+                self._high = max(self._high, most)
+                self._low = min(self._low, least)
+            # One by one, as `collect` adds them: sums of floats depend on it.
+            for turnover in turnovers[low:high]:
+                self._turnover += turnover
+            self._lots += sum(lots[low:high])
+            self._trades += sum(counts[low:high])
+            self._last = part[-1]
+            self._dirty = True
+
+    def _turn_to(self, index: int) -> bool:
+        """Have trades go into this bar from now on; ``False`` if too old."""
+        self.flush()
+        if index >= self.writer.next:
+            self.advance(index * self.period_ns)
+        elif index < self.writer.first:
+            return False
+        self._load(index)
         return True
 
     def flush(self) -> None:

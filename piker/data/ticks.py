@@ -28,6 +28,7 @@ __all__ = [
     'Kind',
     'Quote',
     'Side',
+    'TickColumns',
     'TickReader',
     'TickRow',
     'TickWriter',
@@ -96,6 +97,42 @@ _QUOTE_FLOATS = (
     'last', 'last_size', 'bid', 'bid_size', 'ask', 'ask_size', 'volume',
 )
 _QUOTE_TIMES = ('time', 'quote_time', 'recv')
+
+
+@dataclass(frozen=True, slots=True)
+class TickColumns:
+    """
+    Ticks on their way into the ring, an array for each field of TICK_DTYPE.
+
+    ``count`` is int64, so that what does not fit can be told.
+    """
+
+    time: npt.NDArray[np.int64]
+    recv: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.uint8]
+    side: npt.NDArray[np.int8]
+    price: npt.NDArray[np.float64]
+    size: npt.NDArray[np.float64]
+    id: npt.NDArray[np.int64]
+    count: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def fields(self) -> tuple[npt.NDArray[Any], ...]:
+        """The arrays in the order of TICK_DTYPE."""
+        return (
+            self.time, self.recv, self.kind, self.side, self.price,
+            self.size, self.id, self.count,
+        )
+
+    def row(self, at: int) -> TickRow:
+        row: Any = tuple(column[at].item() for column in self.fields())
+        return row  # type: ignore[no-any-return]
+
+    def rows(self) -> list[TickRow]:
+        lists: Any = (column.tolist() for column in self.fields())
+        return list(zip(*lists, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +345,7 @@ class TickWriter:
         self._floats = segment.float_words()
         self._mask = capacity - 1
         self._fields = tuple(segment.column_view(f) for f in _FIELDS)
+        self._arrays = tuple(segment.columns[f] for f in _FIELDS)
         self._count_at = {n: _COUNTS + i for i, n in enumerate(COUNTERS)}
 
     def reader(self, *, from_start: bool = False) -> TickReader:
@@ -346,6 +384,28 @@ class TickWriter:
             at += 1
         words[_COMMITTED] = end
         return len(rows)
+
+    def write_columns(self, ticks: TickColumns) -> None:
+        """`write` for columns: slices, where there are many."""
+        most = self._mask + 1
+        fields = ticks.fields()
+        for low in range(0, len(ticks), most):
+            self._write_part([column[low:low + most] for column in fields])
+
+    def _write_part(self, columns: list[npt.NDArray[Any]]) -> None:
+        words = self._words
+        at = words[_COMMITTED]
+        end = at + len(columns[0])
+        words[_RESERVED] = end
+        slot = at & self._mask
+        # what fits before the ring's end; the rest goes to its beginning
+        room = self._mask + 1 - slot
+        for field, column in zip(self._arrays, columns, strict=True):
+            first = column[:room]
+            field[slot:slot + len(first)] = first
+            rest = column[room:]
+            field[:len(rest)] = rest
+        words[_COMMITTED] = end
 
     def set_quote(self, **values: float) -> None:
         """Change the named fields of the latest quote as one."""

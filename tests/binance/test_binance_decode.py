@@ -5,8 +5,9 @@ import gzip
 import json
 from decimal import Decimal
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from piker.brokers.binance.decode import Router, stream_name
@@ -34,10 +35,14 @@ extra = st.dictionaries(
 
 class Sink:
     def __init__(self):
-        self.got, self.bad = [], 0
+        self.got, self.bad, self.in_columns = [], 0, 0
 
     def rows(self, rows):
         self.got += rows
+
+    def columns(self, ticks):
+        self.in_columns += len(ticks)
+        self.got += ticks.rows()
 
     def refused(self, count):
         self.bad += count
@@ -117,6 +122,126 @@ def test_hot_decoding_of_recordings(recordings, name):
                 assert sink.got == reference(kind, message['data'])
                 checked += 1
     assert checked > 20
+
+
+@st.composite
+def mixed(draw):
+    """Messages of some instruments, a few of them spoilt."""
+    found = []
+    for _ in range(draw(st.integers(1, 8))):
+        kind, data = draw(messages)
+        name = draw(st.sampled_from(['x', 'x', 'x', 'y', 'z']))
+        payload = combined(kind, data, name)
+        found += [(f'{name}@{kind}', payload)] * draw(st.integers(1, 40))
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1]))):
+        at = draw(st.integers(0, len(found) - 1))
+        name, payload = found[at]
+        old, new = draw(st.sampled_from([
+            (b'"', b''), (b'}', b''), (b':', b':['), (b'"T":', b'"TT":'),
+            (b'"u":', b'"u":-'), (b'"u":', b'"u":99999999999999999999'),
+            (b'"m":', b'"m":1'), (b'"p":"', b'"p":"nan'), (b'@', b'@@'),
+        ]))
+        found[at] = name, payload.replace(old, new, 1)
+    return found
+
+
+def as_list(payloads):
+    text = b'[' + b','.join(payloads) + b']'
+    return np.frombuffer(text, np.uint8), len(payloads), RECV
+
+
+@settings(deadline=None, max_examples=200)
+@given(mixed())
+def test_a_list_of_messages_does_what_each_of_them_does(found):
+    sides = []
+    for _ in range(2):
+        sinks = {name: Sink() for name in 'xyz'}
+        router = Router(VenueClock(ManualClock(NOW)))
+        for name, _ in found:
+            router.add([name], sinks[name[0]])
+        sides.append((sinks, router))
+    payloads = [payload for _, payload in found]
+    (want, one_by_one), (got, listed) = sides
+    rest = one_by_one.route(payloads, RECV)
+    done = listed.route_list(*as_list(payloads))
+    event(f'as a list: {done}')
+    if not done:
+        assert rest or one_by_one.unknown or any(
+            sink.bad for sink in want.values()
+        )
+        assert not listed.messages
+        assert listed.route(payloads, RECV) == rest
+    assert listed.status() == one_by_one.status()
+    assert listed._clock.offset_ns == one_by_one._clock.offset_ns
+    for name, sink in want.items():
+        assert repr(got[name].got) == repr(sink.got)
+        assert got[name].bad == sink.bad
+        if done:
+            per_name = sum(n[0] == name for n, _ in found)
+            event(f'columns: {got[name].in_columns > 0}')
+            assert not got[name].in_columns or per_name >= 64
+
+
+def book(update, name='x'):
+    return combined('bookTicker', {
+        'u': update, 's': 'X', 'b': '1.5', 'B': '2', 'a': '1.75', 'A': '3',
+    }, name)
+
+
+def test_the_newest_event_moves_the_clock():
+    router = Router(VenueClock(ManualClock(NOW)))
+    router.add(['x@trade'], Sink())
+    ms = NOW // 10 ** 6
+    payloads = [
+        combined('trade', {
+            'e': 'trade', 'E': ms + k % 90, 't': k, 'p': '1', 'q': '2',
+            'T': ms, 'm': True,
+        })
+        for k in range(100)
+    ]
+    assert router.route_list(*as_list(payloads[:5]))
+    assert router._clock.now_ns() == NOW + 4 * 10 ** 6
+    assert router.route_list(*as_list(payloads))
+    assert router._clock.now_ns() == NOW + 89 * 10 ** 6
+
+
+def test_what_a_list_must_not_have():
+    sink = Sink()
+    router = Router(VenueClock(ManualClock(NOW)))
+    good = [book(k) for k in range(100)]
+    # nothing is subscribed
+    assert not router.route_list(*as_list(good))
+    router.add(['x@bookTicker'], sink)
+    text, many, recv = as_list(good)
+    assert not router.route_list(text, many + 1, recv)
+    for bad in (book(5, 'gone'), b'{"result":null,"id":1}', b'7', b''):
+        assert not router.route_list(*as_list([*good, bad]))
+    assert not sink.got
+    assert router.route_list(text, many, recv)
+    assert sink.in_columns == len(sink.got) == 200
+    # another stream, and one that is gone
+    router.add(['y@bookTicker'], sink)
+    assert router.route_list(*as_list([*good, book(5, 'y')]))
+    router.remove(['x@bookTicker'], sink)
+    assert not router.route_list(*as_list(good))
+    assert len(sink.got) == 402
+
+
+def test_a_book_among_ticks_in_a_list():
+    ticks, changes = Sink(), Sink()
+    router = Router(VenueClock(ManualClock(NOW)))
+    router.add(['x@bookTicker'], ticks)
+    router.add(['x@depth@100ms'], changes)
+    depth = {'E': 1, 'U': 4, 'u': 5, 'b': [['1.5', '2']], 'a': []}
+    payloads = [book(k) for k in range(100)]
+    payloads[50:50] = [
+        combined('depth@100ms', depth),
+        combined('depth@100ms', {**depth, 'u': 3}),
+    ]
+    assert router.route_list(*as_list(payloads))
+    assert len(ticks.got) == ticks.in_columns == 200
+    assert (len(changes.got), changes.bad) == (1, 1)
+    assert changes.got[0].bids == [(1.5, 2.0)]
 
 
 def test_a_bad_message_stops_nothing_else():

@@ -9,12 +9,14 @@ import trio
 
 from piker.clock import NS_PER_S, ManualClock, VenueClock
 from piker.data.bars import BAR_DTYPE
-from piker.data.ticks import Kind, Side
+from piker.data.ticks import Kind, Side, TickColumns
 from piker.errors import VenueDown
 from piker.instruments import Instrument
 
 # a whole minute, twelve hours into a day
 T0 = 1_700_049_600 * NS_PER_S // (60 * NS_PER_S) * 60 * NS_PER_S
+
+COLUMNS = ('i8', 'i8', 'u1', 'i1', 'f8', 'f8', 'i8', 'i8')
 
 
 def instrument(name='btcusdt'):
@@ -34,6 +36,14 @@ def quote(update, bid, ask, t_ns=T0):
         (t_ns, t_ns + 5, int(Kind.BID), 0, bid, 1.0, update, 0),
         (t_ns, t_ns + 5, int(Kind.ASK), 0, ask, 2.0, update, 0),
     ]
+
+
+def columns(rows):
+    """``rows`` as columns; `OverflowError` where one cannot hold them."""
+    return TickColumns(*(
+        np.array(column, dtype)
+        for column, dtype in zip(zip(*rows, strict=True), COLUMNS, strict=True)
+    ))
 
 
 class Wall(ManualClock):

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 from conftest import left
-from fake_venue import T0, FakeVenue, down, quote, trade
+from fake_venue import T0, FakeVenue, columns, down, quote, trade
 from trio.testing import wait_all_tasks_blocked
 
 from piker.clock import NS_PER_S
@@ -108,6 +108,27 @@ async def test_a_gap_is_filled_in_order(
         assert 'missed' not in counts
         # what was held back is not lost
         assert feed.ring.reader().quote().bid == 99.5
+
+
+async def test_a_gap_in_the_middle_of_columns_is_filled_in_order(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        rows = [
+            venue.trade(k, after(k), send=False) for k in range(10, 20)
+        ]
+        feed.columns(columns([*rows[:3], *quote(1, 99.5, 100.5)]))
+        assert ids(feed) == list(range(8, 13))
+        feed.columns(columns([*rows[3:5], *rows[6:8]]))
+        # held back, as all that follows
+        feed.columns(columns(rows[8:]))
+        assert ids(feed) == list(range(8, 15))
+        await settle()
+        assert ids(feed) == list(range(8, 20))
+        counts = counted(feed)
+        assert (counts['gaps'], counts['trades']) == (1, 12)
+        assert feed.ring.reader().heard_ns == rows[-1][1]
 
 
 async def test_duplicates_are_dropped_and_counted(

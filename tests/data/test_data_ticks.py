@@ -22,6 +22,7 @@ from piker.data.ticks import (
     FeedState,
     Kind,
     Side,
+    TickColumns,
     TickReader,
     TickWriter,
 )
@@ -69,6 +70,20 @@ class RingMachine(RuleBasedStateMachine):
     @rule(many=st.lists(rows, max_size=3 * CAPACITY))
     def write(self, many):
         assert self.writer.write(iter(many)) == len(many)
+        self.written += many
+
+    @rule(many=st.lists(rows, min_size=1, max_size=3 * CAPACITY))
+    def write_columns(self, many):
+        arrays = [
+            np.array(column, 'i8' if name == 'count' else TICK_DTYPE[name])
+            for name, column in zip(
+                TICK_DTYPE.names, zip(*many, strict=True), strict=True
+            )
+        ]
+        columns = TickColumns(*arrays)
+        assert repr(columns.rows()) == repr(many)
+        assert repr(columns.row(-1)) == repr(many[-1])
+        self.writer.write_columns(columns)
         self.written += many
 
     @rule(target=readers, from_start=st.booleans(), attach=st.booleans())

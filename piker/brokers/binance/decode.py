@@ -2,19 +2,22 @@
 From payloads to ticks: the hot path's one pass of typed decoding.
 
 A combined-stream message reads ``{"stream":"<name>","data":{…}}``; the name
-picks the type to decode and the subscription to deliver to.  Pure: no I/O.
+picks the type to decode and the subscription to deliver to.  Messages come
+one by one, or as a JSON list that is decoded in one call.  Pure: no I/O.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar, Union
 
 import msgspec
 
 from ...clock import NS_PER_MS, VenueClock
 from ...data.backend import DepthSink, Sink
 from ...data.ticks import Kind, Side, TickRow
-from .depth import depth_rows
+from .columns import tick_columns
+from .depth import HotDepth, depth_rows
+from .frames import JsonList
 from .schemas import HotAggTrade, HotBookTicker, HotTrade
 
 __all__ = ['Router', 'stream_name']
@@ -25,6 +28,8 @@ _BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _TRADE, _BID, _ASK = int(Kind.TRADE), int(Kind.BID), int(Kind.ASK)
 _HEAD = b'{"stream":"'
 _NAME_AT = len(_HEAD)
+# From this many messages for one sink on, columns are quicker than rows.
+_MANY = 64
 
 
 class _Combined(msgspec.Struct, Generic[T], gc=False):
@@ -35,18 +40,6 @@ class _Named(msgspec.Struct):
     stream: str
 
 
-def _decoder(kind: type[T]) -> Callable[[bytes], _Combined[T]]:
-    # Numbers come as text; lax decoding makes floats of them at once.
-    combined: Any = _Combined[kind]  # type: ignore[valid-type]
-    decode: Callable[[bytes], _Combined[T]] = msgspec.json.Decoder(
-        combined, strict=False
-    ).decode
-    return decode
-
-
-_agg_trade = _decoder(HotAggTrade)
-_trade = _decoder(HotTrade)
-_book = _decoder(HotBookTicker)
 _named = msgspec.json.Decoder(_Named).decode
 
 
@@ -64,35 +57,34 @@ def stream_name(payload: bytes) -> bytes:
         return b''
 
 
-Rows = Callable[[bytes, int, int, list[Any]], int]
+# A message's data, when it was read, the venue's time, where its rows go;
+# returns the time of the event in ms, 0 for none.
+Rows = Callable[[Any, int, int, list[Any]], int]
 
 
 def _agg_trade_rows(
-    payload: bytes, recv_ns: int, now_ns: int, out: list[TickRow]
+    d: HotAggTrade, recv_ns: int, now_ns: int, out: list[TickRow]
 ) -> int:
-    d = _agg_trade(payload).data
     out.append((
         d.T * NS_PER_MS, recv_ns, _TRADE, _SELL if d.m else _BUY,
-        d.p, d.q, d.a, d.l - d.f + 1,
+        d.p, d.q, d.id, d.l - d.f + 1,
     ))
     return d.E
 
 
 def _trade_rows(
-    payload: bytes, recv_ns: int, now_ns: int, out: list[TickRow]
+    d: HotTrade, recv_ns: int, now_ns: int, out: list[TickRow]
 ) -> int:
-    d = _trade(payload).data
     out.append((
         d.T * NS_PER_MS, recv_ns, _TRADE, _SELL if d.m else _BUY,
-        d.p, d.q, d.t, 1,
+        d.p, d.q, d.id, 1,
     ))
     return d.E
 
 
 def _book_rows(
-    payload: bytes, recv_ns: int, now_ns: int, out: list[TickRow]
+    d: HotBookTicker, recv_ns: int, now_ns: int, out: list[TickRow]
 ) -> int:
-    d = _book(payload).data
     update = d.u
     out.append(
         (now_ns, recv_ns, _BID, 0, d.b, d.B, update, 0)
@@ -103,13 +95,39 @@ def _book_rows(
     return 0
 
 
-# The part of a stream's name after '@' → its decoder.
-_KINDS: dict[bytes, Rows] = {
-    b'aggTrade': _agg_trade_rows,
-    b'trade': _trade_rows,
-    b'bookTicker': _book_rows,
-    b'depth@100ms': depth_rows,
+# The part of a stream's name after '@' → the type of its data.
+_KINDS: dict[bytes, type[msgspec.Struct]] = {
+    b'aggTrade': HotAggTrade,
+    b'trade': HotTrade,
+    b'bookTicker': HotBookTicker,
+    b'depth@100ms': HotDepth,
 }
+_ROWS: dict[type[msgspec.Struct], Rows] = {
+    HotAggTrade: _agg_trade_rows,
+    HotTrade: _trade_rows,
+    HotBookTicker: _book_rows,
+    HotDepth: depth_rows,
+}
+# Numbers come as text; lax decoding makes floats of them at once.
+_DECODE: dict[type[msgspec.Struct], Callable[[bytes], _Combined[Any]]] = {
+    kind: msgspec.json.Decoder(
+        _Combined[kind], strict=False  # type: ignore[valid-type]
+    ).decode
+    for kind in _ROWS
+}
+
+
+def _list_decoder(
+    types: Iterable[type[msgspec.Struct]],
+) -> Callable[[JsonList], list[Any]]:
+    """Decodes lists of any of these types."""
+    some: Any = Union[tuple(types) or (_NoMessage,)]  # noqa: UP007
+    decode: Any = msgspec.json.Decoder(list[some], strict=False).decode
+    return decode  # type: ignore[no-any-return]
+
+
+class _NoMessage(msgspec.Struct, tag_field='stream', tag=''):
+    """What is in a list while nothing is subscribed."""
 
 
 class Router:
@@ -121,8 +139,16 @@ class Router:
 
     def __init__(self, clock: VenueClock) -> None:
         self._clock = clock
-        self._routes: dict[bytes, tuple[Rows, int]] = {}
+        # by what a message of the stream begins with
+        self._routes: dict[
+            bytes, tuple[Callable[[bytes], _Combined[Any]], Rows, int]
+        ] = {}
         self._sinks: dict[int, Sink | DepthSink] = {}
+        # Each stream's messages are a type of their own in a list, told by
+        # the name: so the decoder sorts them out.
+        self._types: dict[str, type[msgspec.Struct]] = {}
+        self._keys: dict[type[msgspec.Struct], int] = {}
+        self._decode_list: Callable[[JsonList], list[Any]] | None = None
         self.messages = 0
         self.unknown = 0
 
@@ -131,13 +157,26 @@ class Router:
         key = id(sink)
         self._sinks[key] = sink
         for name in streams:
-            raw = name.encode()
-            self._routes[raw] = _KINDS[raw.partition(b'@')[2]], key
+            kind = _KINDS[name.encode().partition(b'@')[2]]
+            self._routes[_HEAD + name.encode()] = (
+                _DECODE[kind], _ROWS[kind], key
+            )
+            if name not in self._types:
+                self._types[name] = msgspec.defstruct(
+                    'Message', [('data', kind)], tag_field='stream',
+                    tag=name, gc=False,
+                )
+            self._keys[self._types[name]] = key
+        self._decode_list = None
 
     def remove(self, streams: list[str], sink: Sink | DepthSink) -> None:
         self._sinks.pop(id(sink), None)
         for name in streams:
-            self._routes.pop(name.encode(), None)
+            self._routes.pop(_HEAD + name.encode(), None)
+            of_stream = self._types.pop(name, None)
+            if of_stream:
+                del self._keys[of_stream]
+        self._decode_list = None
 
     def route(self, payloads: list[bytes], recv_ns: int) -> list[bytes]:
         """
@@ -149,34 +188,94 @@ class Router:
         now_ns = self._clock.now_ns()
         batches: dict[int, list[Any]] = {}
         rest: list[bytes] = []
-        newest_ms = 0
+        newest = 0
         routes = self._routes
         for payload in payloads:
-            name = stream_name(payload)
-            route = routes.get(name)
+            route = routes.get(payload[:payload.find(b'"', _NAME_AT)])
+            if route is None:
+                name = stream_name(payload)
+                route = routes.get(_HEAD + name)
             if route is None:
                 if name:
                     self.unknown += 1
                 else:
                     rest.append(payload)
                 continue
-            rows, key = route
+            decode, rows, key = route
             batch = batches.get(key)
             if batch is None:
                 batch = batches[key] = []
             try:
-                event_ms = rows(payload, recv_ns, now_ns, batch)
+                event_ms = rows(decode(payload).data, recv_ns, now_ns, batch)
             except (msgspec.MsgspecError, ValueError):
                 self._sinks[key].refused(1)
                 continue
-            newest_ms = max(event_ms, newest_ms)
+            newest = max(newest, event_ms)
         self.messages += len(payloads)
-        if newest_ms:
-            self._clock.observe(newest_ms * NS_PER_MS)
+        if newest:
+            self._clock.observe(newest * NS_PER_MS)
         for key, batch in batches.items():
             if batch:
                 self._sinks[key].rows(batch)
         return rest
+
+    def route_list(
+        self, messages: JsonList, many: int, recv_ns: int
+    ) -> bool:
+        """
+        `route` for a JSON list of ``many`` messages, all of known streams.
+
+        Returns `False` for any other list and has done nothing then: what is
+        wrong with it shows when its messages are routed one by one.
+        """
+        if self._decode_list is None:
+            self._decode_list = _list_decoder(self._keys)
+        try:
+            decoded = self._decode_list(messages)
+        except msgspec.MsgspecError:
+            return False
+        if len(decoded) != many:
+            return False
+        now_ns = self._clock.now_ns()
+        newest = 0
+        batches: list[tuple[Callable[[Any], None], Any]] = []
+        for key, data in self._by_sink(decoded).items():
+            sink: Any = self._sinks[key]
+            columns = None
+            if len(data) >= _MANY:
+                columns = tick_columns(data, recv_ns, now_ns)
+            if columns:
+                batches.append((sink.columns, columns[0]))
+                newest = max(newest, columns[1])
+                continue
+            batch: list[Any] = []
+            for d in data:
+                try:
+                    event_ms = _ROWS[type(d)](d, recv_ns, now_ns, batch)
+                except ValueError:
+                    sink.refused(1)
+                    continue
+                newest = max(newest, event_ms)
+            if batch:
+                batches.append((sink.rows, batch))
+        self.messages += many
+        if newest:
+            self._clock.observe(newest * NS_PER_MS)
+        for deliver, ticks in batches:
+            deliver(ticks)
+        return True
+
+    def _by_sink(self, decoded: list[Any]) -> dict[int, list[Any]]:
+        """The data of messages of a list, by the keys of their sinks."""
+        keys = self._keys
+        found: dict[int, list[Any]] = {
+            keys[kind]: [] for kind in set(map(type, decoded))
+        }
+        if len(found) == 1:
+            return {key: [m.data for m in decoded] for key in found}
+        for message in decoded:
+            found[keys[type(message)]].append(message.data)
+        return found
 
     def status(self) -> dict[str, Any]:
         return {

@@ -29,6 +29,7 @@ __all__ = [
     'SNAPSHOT_LIMIT',
     'DepthAnswer',
     'DepthUpdate',
+    'HotDepth',
     'depth_rows',
     'depth_stream',
 ]
@@ -90,7 +91,9 @@ class DepthAnswer(_Message):
         )
 
 
-class _HotDepth(msgspec.Struct):
+class HotDepth(msgspec.Struct):
+    """`DepthUpdate` of the stream, for speed; see `depth_rows`."""
+
     E: int
     U: int
     u: int
@@ -98,19 +101,10 @@ class _HotDepth(msgspec.Struct):
     a: list[Level]
 
 
-class _Combined(msgspec.Struct):
-    data: _HotDepth
-
-
-# Not strict: the numbers come as strings, and go to float in one step.
-_depth = msgspec.json.Decoder(_Combined, strict=False).decode
-
-
 def depth_rows(
-    payload: bytes, recv_ns: int, now_ns: int, out: list[Any]
+    d: HotDepth, recv_ns: int, now_ns: int, out: list[Any]
 ) -> int:
     """Append the `DepthEvent`; raises `ValueError` for one that is none."""
-    d = _depth(payload).data
     if not 0 <= d.U <= d.u:
         raise ValueError(f'U {d.U}, u {d.u}')
     for side in (d.b, d.a):

@@ -31,7 +31,7 @@ from trio_websocket import (
 from ...data.backend import DepthSubscription, Subscription
 from ...errors import BadMessage, VenueDown
 from .decode import Router
-from .frames import FrameTap
+from .frames import FrameTap, JsonList
 
 __all__ = ['Links']
 
@@ -62,7 +62,6 @@ class Link:
         self._change = trio.Event()
         self._requests = 0
         self._pending: dict[int, list[str]] = {}
-        self._heard = 0.0
         self.connects = 0
         self.connected = False
         self.tap: FrameTap | None = None
@@ -128,7 +127,7 @@ class Link:
                 transport = await trio.open_tcp_stream(host, port)
         if connecting.cancelled_caught:
             raise VenueDown(f'no connection within {_CONNECT_TIMEOUT_S:.0f} s')
-        self.tap = FrameTap(transport, self._deliver)
+        self.tap = FrameTap(transport, self._deliver, self._deliver_list)
         try:
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(_CONNECT_TIMEOUT_S):
@@ -137,7 +136,6 @@ class Link:
                     )
                 self.connected = True
                 self.connects += 1
-                self._heard = trio.current_time()
                 self._change.set()
                 nursery.start_soon(self._request_changes, websocket)
                 nursery.start_soon(self._watch_silence, websocket)
@@ -150,9 +148,11 @@ class Link:
             await trio.aclose_forcefully(transport)
 
     def _deliver(self, payloads: list[bytes]) -> None:
-        self._heard = trio.current_time()
         for message in self._router.route(payloads, time.time_ns()):
             self._answer(message)
+
+    def _deliver_list(self, messages: JsonList, many: int) -> bool:
+        return self._router.route_list(messages, many, time.time_ns())
 
     def _answer(self, message: bytes) -> None:
         """A reply to one of our requests, or something unknown."""

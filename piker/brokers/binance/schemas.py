@@ -250,7 +250,7 @@ class HotAggTrade(msgspec.Struct, gc=False):
     """`AggTrade` of the stream, for speed."""
 
     E: int
-    a: int
+    id: int = msgspec.field(name='a')
     p: float
     q: float
     f: int
@@ -263,7 +263,7 @@ class HotTrade(msgspec.Struct, gc=False):
     """`Trade` of the stream, for speed."""
 
     E: int
-    t: int
+    id: int = msgspec.field(name='t')
     p: float
     q: float
     T: int
