@@ -7,16 +7,39 @@ has one, else with the account's.  Those that count (``max_open_orders``,
 ``max_orders_a_second``, ``max_daily_loss``) hold over what they are set for:
 the account's over the whole account, an instrument's over that instrument,
 both where both are set.
+
+How limits look at an order:
+
+- The worst position is the one after this order and every open one of its
+  side has filled, and none of the other side.  Of orders that share ``oco``
+  one fills, so only the largest of them counts.
+- Orders that are held for a parent of the other side undo what that will
+  have done; only what they have together beyond its size is counted.
+- An order *reduces* if even then the position is not beyond zero, or if it
+  is held so and adds nothing to what is counted.  ``max_position`` and
+  ``max_daily_loss`` do not refuse one that does.
+- What an order is worth is its size at the price it may fill at: its limit
+  for a buy; the greater of its limit and where it comes to the market for a
+  sell; where it comes to the market if it has no limit.
+- It comes to the market at its stop, a trailing stop at where that is now,
+  others, or one that is through its trigger already, at the live price.
+- The collar is about a limit price, against where the order comes to the
+  market.  One without a limit goes by the market itself; it still needs a
+  live price if it is to go there now, and so does whatever has to be valued
+  at one: it is refused without.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 import msgspec
 
 from ..config import AccountSettings, RiskSettings
-from ..orders import OrderRequest, OrderSide
+from ..errors import BadInput, RiskRefused, did_you_mean
+from ..orders import OrderRequest, OrderSide, OrderType
+from .money import EXACT, plain
 
 __all__ = ['OpenOrder', 'Risk', 'RiskView', 'Tally']
 
@@ -28,8 +51,8 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
     """
     An order that may still fill, in whatever state: dark, held, on its way.
 
-    ``left`` is what may still fill, ``held`` whether it waits for
-    ``parent`` to fill.
+    ``left`` is what may still fill, ``held`` whether it waits for ``parent``
+    to fill.
     """
 
     oid: str
@@ -47,7 +70,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     ``open_orders`` now, ``last_second`` the submissions of the second before
     now, ``day_pnl`` the profit (loss: below 0) since midnight UTC, realised
     and unrealised, after fees, in the quote currency of the order that is
-    checked.
+    checked: an account's is the sum over its instruments with that quote.
     """
 
     open_orders: int = 0
@@ -60,10 +83,10 @@ class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     What there is to know for checking an order.
 
     ``position`` (signed) and ``orders`` are those of the account in the
-    order's instrument.  When an order is changed, they and the tallies leave
-    out the order itself; of several that are submitted at once, each is
-    checked with those before it among them.  ``market`` is the live price,
-    ``None`` if there is none or it is stale.
+    order's instrument.  When an order is changed, they and ``open_orders`` of
+    the tallies leave out the order itself; of several that are submitted at
+    once, each is checked with those before it among them.  ``market`` is the
+    live price, ``None`` if there is none or it is stale.
     """
 
     position: Decimal = _ZERO
@@ -71,6 +94,15 @@ class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     market: Decimal | None = None
     account: Tally = Tally()
     instrument: Tally = Tally()
+
+
+class _Scope(NamedTuple):
+    """What limits are set for: an account, or an instrument in it."""
+
+    name: str
+    table: str  # of the configuration
+    limits: RiskSettings
+    tally: Tally
 
 
 class Risk:
@@ -86,4 +118,233 @@ class Risk:
         The message holds the limit, its value, where it is set and the
         order's own value.  `BadInput` for an account that there isn't.
         """
-        raise NotImplementedError
+        account = self._accounts.get(request.account)
+        if account is None:
+            near = did_you_mean(request.account, self._accounts)
+            raise BadInput(
+                f'there is no account {request.account!r}.{near} Accounts '
+                'are tables [accounts.NAME] of the configuration'
+            )
+        table = f'accounts.{request.account}'
+        own = account.instruments.get(request.symbol, _NO_LIMITS)
+        check = _Check(request, view, (
+            _Scope(request.symbol, f'{table}.instruments."{request.symbol}"',
+                   own, view.instrument),
+            _Scope(f'account {request.account}', f'{table}.risk',
+                   account.risk, view.account),
+        ))
+        with localcontext(EXACT):
+            check.counts()
+            check.size()
+            check.notional()
+            check.collar()
+            if not check.undoes:
+                check.position()
+            if not check.reduces:
+                check.loss()
+
+
+class _Check:
+    """One order against the limits that hold for it, the nearest first."""
+
+    def __init__(
+        self,
+        request: OrderRequest,
+        view: RiskView,
+        scopes: tuple[_Scope, ...],
+    ) -> None:
+        self._request = request
+        self._view = view
+        self._scopes = scopes
+        self._sign = request.side.sign
+        # what is against this order's side is below 0
+        position = view.position * self._sign
+        mine = OpenOrder(
+            oid=request.oid, side=request.side, left=request.size,
+            oco=request.oco, parent=request.parent,
+            held=bool(request.parent),
+        )
+        orders = view.orders
+        before = _committed(request.side, orders, orders)
+        after = _committed(request.side, [*orders, mine], orders)
+        self._after = position + after
+        self.undoes = after == before and _parent(mine, orders) is not None
+        self.reduces = self.undoes or self._after <= 0
+
+    def counts(self) -> None:
+        for scope, most in self._each('max_orders_a_second'):
+            count = scope.tally.last_second + 1
+            if count > most:
+                raise self._refused(
+                    'max_orders_a_second', most, scope,
+                    f'this is number {count} within a second; wait a moment',
+                )
+        for scope, most in self._each('max_open_orders'):
+            count = scope.tally.open_orders + 1
+            if count > most:
+                raise self._refused(
+                    'max_open_orders', most, scope,
+                    f'this would be number {count}; cancel some',
+                )
+
+    def size(self) -> None:
+        for scope, most in self._nearest('max_order'):
+            if self._request.size > most:
+                raise self._refused(
+                    'max_order', most, scope,
+                    f"the order's size is {self._request.size}",
+                )
+
+    def notional(self) -> None:
+        for scope, most in self._nearest('max_notional'):
+            price = self._worth()
+            if price is None:
+                raise self._blind('max_notional', most, scope)
+            worth = self._request.size * price
+            if worth > most:
+                raise self._refused(
+                    'max_notional', most, scope,
+                    f'the order is worth {plain(worth)}: '
+                    f'{self._request.size} at {plain(price)}',
+                )
+
+    def collar(self) -> None:
+        request = self._request
+        if request.price is None and request.type.waits:
+            return
+        for scope, collar in self._nearest('collar'):
+            reference = self._reference()
+            if reference is None:
+                raise self._blind('collar', collar, scope)
+            if request.price is None:
+                return
+            worst = reference * (1 + self._sign * collar)
+            if (request.price - worst) * self._sign > 0:
+                side = 'above' if self._sign > 0 else 'below'
+                raise self._refused(
+                    'collar', collar, scope,
+                    f"the order's price {request.price} is {side} "
+                    f'{plain(worst)}, which is that much worse than '
+                    f'{plain(reference)}',
+                )
+
+    def position(self) -> None:
+        for scope, most in self._nearest('max_position'):
+            if self._after > most:
+                after = plain(self._after * self._sign)
+                raise self._refused(
+                    'max_position', most, scope,
+                    f'the position is {self._view.position} and could become '
+                    f'{after} with this order and the open ones of its side',
+                )
+
+    def loss(self) -> None:
+        for scope, most in self._each('max_daily_loss'):
+            if -scope.tally.day_pnl > most:
+                raise self._refused(
+                    'max_daily_loss', most, scope,
+                    f'{plain(-scope.tally.day_pnl)} is lost today, and the '
+                    f'order of {self._request.size} does not only reduce the '
+                    f'position of {self._view.position}',
+                )
+
+    def _reference(self) -> Decimal | None:
+        """Where it comes to the market, as far as that is known."""
+        request, market = self._request, self._view.market
+        if request.type is OrderType.TRAILING_STOP:
+            if market is None or request.trail is None:
+                return None
+            return market + self._sign * request.trail
+        stop = request.stop
+        if stop is None or not request.type.waits:
+            return market
+        if market is None or request.type is OrderType.THROUGH:
+            return stop
+        beyond = (market - stop) * self._sign  # of a stop: through
+        if request.type is OrderType.TAKE_PROFIT:
+            beyond = -beyond
+        return market if beyond >= 0 else stop
+
+    def _worth(self) -> Decimal | None:
+        """The price that it is valued at."""
+        price, reference = self._request.price, self._reference()
+        if price is None or (self._sign < 0 and reference is not None):
+            known = (p for p in (price, reference) if p is not None)
+            return max(known, default=None)
+        return price
+
+    def _nearest(self, name: str) -> Iterator[tuple[_Scope, Decimal]]:
+        for found in self._each(name):
+            yield found
+            return
+
+    def _each(self, name: str) -> Iterator[tuple[_Scope, Decimal]]:
+        for scope in self._scopes:
+            limit = getattr(scope.limits, name)
+            if limit is not None:
+                yield scope, limit
+
+    def _refused(
+        self, name: str, limit: object, scope: _Scope, why: str
+    ) -> RiskRefused:
+        return RiskRefused(
+            f'{self._request.oid}: beyond {name} = {limit} of {scope.name}: '
+            f'{why}. The limit is set in [{scope.table}]'
+        )
+
+    def _blind(self, name: str, limit: object, scope: _Scope) -> RiskRefused:
+        return self._refused(
+            name, limit, scope,
+            f'there is no live price of {self._request.symbol} to check a '
+            f'{self._request.type} order with; wait for one or give a price',
+        )
+
+
+def _parent(
+    order: OpenOrder, orders: tuple[OpenOrder, ...]
+) -> OpenOrder | None:
+    """The open order of the other side that it is held for, if any."""
+    if order.held:
+        for other in orders:
+            if other.oid == order.parent and other.side is not order.side:
+                return other
+    return None
+
+
+def _committed(
+    side: OrderSide,
+    standing: Iterable[OpenOrder],
+    orders: tuple[OpenOrder, ...],
+) -> Decimal:
+    """How far those of ``side`` among ``standing`` may move the position."""
+    free: list[tuple[str, Decimal]] = []
+    exits: dict[str, list[tuple[str, Decimal]]] = {}
+    entries: dict[str, Decimal] = {}
+    for order in standing:
+        if order.side is not side:
+            continue
+        parent = _parent(order, orders)
+        if parent is None:
+            free.append((order.oco, order.left))
+            continue
+        # It will have the size that its parent fills.
+        left = min(order.left, parent.left)
+        exits.setdefault(parent.oid, []).append((order.oco, left))
+        entries[parent.oid] = parent.left
+    beyond = (
+        max(_ZERO, _most(parts) - entries[oid])
+        for oid, parts in exits.items()
+    )
+    return _most(free) + sum(beyond, _ZERO)
+
+
+def _most(parts: Iterable[tuple[str, Decimal]]) -> Decimal:
+    """The sum of sizes, but of those that share a name only the largest."""
+    alone = _ZERO
+    groups: dict[str, Decimal] = {}
+    for oco, left in parts:
+        if oco:
+            groups[oco] = max(groups.get(oco, _ZERO), left)
+        else:
+            alone += left
+    return alone + sum(groups.values(), _ZERO)
