@@ -4,7 +4,6 @@ A client's order book: mapped from ``brokerd``, across restarts of it.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -13,13 +12,7 @@ from typing import Any
 import trio
 
 from ..clock import NS_PER_S
-from ..errors import (
-    ActorDied,
-    BadInput,
-    PikerError,
-    SegmentGone,
-    as_piker_error,
-)
+from ..errors import ActorDied, BadInput, SegmentGone
 from ..instruments import Instrument, InstrumentId
 from ..messages import BookInfo, unpack
 from ..service import (
@@ -28,17 +21,12 @@ from ..service import (
     open_tree,
 )
 from .book import Book, BookReader, BookState
-from .wake import Sleeper, connect_sleeper
+from .holding import SleepingStream, hold, single_errors
 
 __all__ = ['BookFlume', 'BookStream', 'hold_book', 'open_book']
 
-log = logging.getLogger(__name__)
-
 # A writer that has not shown itself for this long is taken for dead.
 _BEAT_LATE_NS = 3 * NS_PER_S
-_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
-# How long a lost daemon is tried for before a book gives up.
-_GIVE_UP_S = 60.0
 
 
 class BookFlume:
@@ -55,6 +43,15 @@ class BookFlume:
         self._info = info
         self._lost = False
         self._rebound = trio.Event()
+
+    def _rebind(self, info: BookInfo) -> None:
+        """`_bind` anew, and tell those who wait for it."""
+        rebound = self._rebound
+        self._bind(info)
+        rebound.set()
+
+    def _lose(self) -> None:
+        self._lost = True
 
     def read(self, levels: int | None = None) -> Book:
         """
@@ -97,7 +94,7 @@ class BookFlume:
         return BookStream(self)
 
 
-class BookStream:
+class BookStream(SleepingStream):
     """
     An async iterator over the states of a book, as `Book`.
 
@@ -109,7 +106,6 @@ class BookStream:
 
     def __init__(self, flume: BookFlume) -> None:
         self._flume = flume
-        self._sleeper: Sleeper | None = None
         self._follow()
 
     def _follow(self) -> None:
@@ -119,16 +115,6 @@ class BookStream:
         self._reader = self._flume._reader
         self._seen = -1
         self._ended = False
-
-    def close(self) -> None:
-        """Give up the place among the sleepers."""
-        if self._sleeper:
-            self._sleeper.close()
-            self._sleeper = None
-
-    def __del__(self) -> None:
-        if getattr(self, '_sleeper', None):
-            self.close()
 
     def __aiter__(self) -> BookStream:
         return self
@@ -155,13 +141,10 @@ class BookStream:
 
     async def _sleep(self) -> None:
         """Until something is written; raises `ActorDied`."""
-        if self._sleeper is None:
-            self._sleeper = await connect_sleeper(
-                self._info.waker, self._info.book
-            )
-        self._sleeper.arm()
-        if self._reader.version == self._seen:
-            await self._sleeper.sleep()
+        await self._sleep_on(
+            self._info.waker, self._info.book,
+            lambda: self._reader.version != self._seen,
+        )
 
 
 class _Holder:
@@ -180,37 +163,21 @@ class _Holder:
     async def hold(
         self, task_status: Any = trio.TASK_STATUS_IGNORED
     ) -> None:
-        lost_at = trio.current_time()
-        failures = 0
-        while True:
-            try:
-                async with self._subscribed() as (ctx, info):
-                    if self._flume is None:
-                        self._flume = BookFlume(info, self._levels)
-                        task_status.started(self._flume)
-                    else:
-                        rebound = self._flume._rebound
-                        self._flume._bind(info)
-                        rebound.set()
-                    failures = 0
-                    await ctx.result()
-                    log.warning('%s ended the book', self._daemon)
-            except PikerError as err:
-                retry = isinstance(err, ActorDied | SegmentGone)
-                if self._flume is None and not retry:
-                    raise
-                log.warning('%s', err)
-            if failures == 0:
-                lost_at = trio.current_time()
-            elif trio.current_time() - lost_at > _GIVE_UP_S:
-                raise ActorDied(
-                    f'{self._daemon} did not come back within '
-                    f'{_GIVE_UP_S:.0f} s'
-                )
-            if self._flume:
-                self._flume._lost = True
-            await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
-            failures += 1
+        await hold(
+            lambda: self._daemon, self._subscribed, self._bind, self._lose,
+            task_status=task_status,
+        )
+
+    def _bind(self, info: BookInfo) -> BookFlume:
+        if self._flume is None:
+            self._flume = BookFlume(info, self._levels)
+        else:
+            self._flume._rebind(info)
+        return self._flume
+
+    def _lose(self) -> None:
+        if self._flume is not None:
+            self._flume._lose()
 
     @asynccontextmanager
     async def _subscribed(self) -> AsyncGenerator[tuple[Any, BookInfo], None]:
@@ -241,15 +208,10 @@ async def hold_book(
     """`open_book` on a tree that is open already."""
     _check(symbol, levels)
     holder = _Holder(tree, symbol, client, levels)
-    try:
+    with single_errors():
         async with trio.open_nursery() as nursery:
             yield await nursery.start(holder.hold)
             nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        known = as_piker_error(group)
-        if known is None:
-            raise
-        raise known from group
 
 
 @asynccontextmanager
@@ -269,14 +231,9 @@ async def open_book(
     raises.
     """
     _check(symbol, levels)
-    try:
+    with single_errors():
         async with (
             open_tree(Tree.parse(registry), client, start=start) as tree,
             hold_book(tree, symbol, client=client, levels=levels) as book,
         ):
             yield book
-    except BaseExceptionGroup as group:
-        known = as_piker_error(group)
-        if known is None:
-            raise
-        raise known from group

@@ -6,7 +6,6 @@ look-ups; every further client of the same instrument only adds its name.
 """
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -14,18 +13,13 @@ from typing import Any
 import trio
 from msgspec.structs import replace
 
-from ..clock import NS_PER_S, Clock
-from ..errors import (
-    DataError,
-    NoSuchSymbol,
-    VenueDown,
-    as_piker_error,
-    did_you_mean,
-)
+from ..clock import Clock
+from ..errors import NoSuchSymbol, did_you_mean
 from ..instruments import Instrument, InstrumentId
 from ..messages import FeedStatus
 from .backend import Backend
 from .gapfill import GapFiller
+from .keeping import START_TIMEOUT_S, drop_unused, failure_of, wait_ready
 from .live import LiveFeed
 from .livebook import Books
 from .sampling import Sampler
@@ -34,13 +28,6 @@ from .storage import StoreClient
 from .wake import WakerHub
 
 __all__ = ['Bus', 'open_bus']
-
-log = logging.getLogger(__name__)
-
-# How long the first data of a feed may take.
-_START_TIMEOUT_S = 20.0
-_LINGER_CHECK_S = 1.0
-
 
 class Bus:
     """The feeds of one provider; made by `open_bus`."""
@@ -99,19 +86,10 @@ class Bus:
             self._feeds[instrument.id] = feed
             self._nursery.start_soon(self._keep, feed)
         feed.unused_since_ns = self._clock.now_ns()
-        with trio.move_on_after(_START_TIMEOUT_S):
-            await _first(feed.ready, feed.closed)
-        if feed.closed.is_set():
-            # The same words for each who waits, in an exception of its own.
-            err = feed.error
-            raise type(err)(str(err)) if err else VenueDown(
-                f'{instrument.id}: the feed ended'
-            )
-        if not feed.ready.is_set():
-            raise VenueDown(
-                f'{instrument.id}: no data within {_START_TIMEOUT_S:.0f} s: '
-                f'the stream of {self.backend.name} cannot be reached'
-            )
+        await wait_ready(feed, 'feed', lambda: (
+            f'no data within {START_TIMEOUT_S:.0f} s: the stream of '
+            f'{self.backend.name} cannot be reached'
+        ))
         # Whoever waited for long gets its time to register all the same.
         feed.unused_since_ns = self._clock.now_ns()
         return feed
@@ -143,13 +121,7 @@ class Bus:
                     nursery.start_soon(self._filler.fill, feed)
                 await feed.run()
         except Exception as err:
-            known = as_piker_error(err)
-            if known is None:
-                log.exception('%s: the feed broke', name)
-                known = DataError(f'{name}: the feed broke: {err!r}')
-            else:
-                log.warning('%s: the feed failed: %s', name, known)
-            feed.error = known
+            feed.error = failure_of(name, 'feed', err)
         finally:
             self._feeds.pop(name, None)
             self._scopes.pop(name, None)
@@ -187,30 +159,10 @@ class Bus:
 
     async def drop_unused(self) -> None:
         """End feeds that nobody has used for as long as the settings say."""
-        linger_ns = int(self._settings['linger_s'] * NS_PER_S)
-        while True:
-            await trio.sleep(_LINGER_CHECK_S)
-            now = self._clock.now_ns()
-            for name, feed in list(self._feeds.items()):
-                unused = now - feed.unused_since_ns
-                if not feed.ready.is_set():
-                    # somebody may be waiting for its start
-                    unused -= int(_START_TIMEOUT_S * NS_PER_S)
-                if not feed.subscribers and unused > linger_ns:
-                    log.info('%s: unused, dropping it', name)
-                    self.drop(name)
-
-
-async def _first(*events: trio.Event) -> None:
-    """Return once any of the events is set."""
-    async with trio.open_nursery() as nursery:
-
-        async def wait(event: trio.Event) -> None:
-            await event.wait()
-            nursery.cancel_scope.cancel()
-
-        for event in events:
-            nursery.start_soon(wait, event)
+        await drop_unused(
+            self._feeds, self._clock, self._settings['linger_s'],
+            lambda feed: self.drop(feed.instrument.id),
+        )
 
 
 @asynccontextmanager

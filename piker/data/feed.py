@@ -15,14 +15,7 @@ from typing import Any
 import trio
 
 from ..clock import NS_PER_S
-from ..errors import (
-    ActorDied,
-    BadInput,
-    DaemonError,
-    PikerError,
-    SegmentGone,
-    as_piker_error,
-)
+from ..errors import BadInput, DaemonError
 from ..instruments import InstrumentId
 from ..messages import DaemonInfo, FlumeInfo, Steps, unpack
 from ..service import (
@@ -32,6 +25,7 @@ from ..service import (
 )
 from .bookfeed import BookFlume, hold_book
 from .flume import Flume
+from .holding import hold, single_errors
 from .resample import base_period
 
 __all__ = ['Feed', 'iter_ohlc_periods', 'open_feed']
@@ -39,9 +33,7 @@ __all__ = ['Feed', 'iter_ohlc_periods', 'open_feed']
 log = logging.getLogger(__name__)
 
 _ENDPOINTS = 'piker.data.endpoints'
-_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
-# How long a lost daemon is tried for before a feed gives up.
-_GIVE_UP_S = 60.0
+_RELAY_AGAIN_S = 0.1
 
 
 class Feed(Mapping[str, Flume]):
@@ -74,39 +66,21 @@ class Feed(Mapping[str, Flume]):
         task_status: Any = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Keep the flumes of one daemon bound, across restarts of it."""
-        started = False
-        lost_at = trio.current_time()
-        failures = 0
-        while True:
-            try:
-                async with self._subscribed(
-                    daemon, symbols, client
-                ) as (ctx, infos):
-                    for symbol, info in zip(symbols, infos, strict=True):
-                        self._offer(symbol, info)
-                    failures = 0
-                    if not started:
-                        started = True
-                        task_status.started()
-                    await ctx.result()
-                    log.warning('%s ended the feed: asking again', daemon)
-            except PikerError as err:
-                retry = isinstance(err, ActorDied | SegmentGone)
-                if not started and not retry:
-                    raise
-                log.warning('%s', err)
-            if failures == 0:
-                lost_at = trio.current_time()
-            elif trio.current_time() - lost_at > _GIVE_UP_S:
-                raise ActorDied(
-                    f'{daemon} did not come back within '
-                    f'{_GIVE_UP_S:.0f} s'
-                )
+
+        def bind(infos: list[FlumeInfo]) -> None:
+            for symbol, info in zip(symbols, infos, strict=True):
+                self._offer(symbol, info)
+
+        def lose() -> None:
             for symbol in symbols:
                 if symbol in self._flumes:
                     self._flumes[symbol]._lose()
-            await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
-            failures += 1
+
+        await hold(
+            lambda: daemon,
+            lambda: self._subscribed(daemon, symbols, client),
+            bind, lose, task_status=task_status,
+        )
 
     @asynccontextmanager
     async def _subscribed(
@@ -123,9 +97,7 @@ class Feed(Mapping[str, Flume]):
         if flume is None:
             self._flumes[symbol] = Flume(info, self._extend)
             return
-        rebound = flume._rebound
-        flume._bind(info)
-        rebound.set()
+        flume._rebind(info)
 
     def book(
         self, symbol: str, *, levels: int | None = None
@@ -174,7 +146,7 @@ class Feed(Mapping[str, Flume]):
                 log.warning('%s', err)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
-            await trio.sleep(_RETRY_S[1])
+            await trio.sleep(_RELAY_AGAIN_S)
 
 
 class PeriodSteps:
@@ -245,7 +217,7 @@ async def open_feed(
     symbols = list(dict.fromkeys(symbols))
     for symbol in symbols:
         InstrumentId.parse(symbol)
-    try:
+    with single_errors():
         async with (
             open_tree(Tree.parse(registry), client, start=start) as tree,
             trio.open_nursery() as nursery,
@@ -261,8 +233,3 @@ async def open_feed(
                     )
             yield feed
             nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        known = as_piker_error(group)
-        if known is None:
-            raise
-        raise known from group

@@ -14,9 +14,9 @@ from ..errors import ActorDied, BadInput, SegmentGone
 from ..instruments import Instrument
 from ..messages import FlumeInfo
 from .bars import Bars
+from .holding import SleepingStream
 from .resample import ResampledBars, base_period
 from .ticks import FeedState, Kind, Quote, TickReader, Ticks
-from .wake import Sleeper, connect_sleeper
 
 __all__ = ['Flume', 'QuoteStream', 'TickStream']
 
@@ -54,6 +54,12 @@ class Flume:
         self.bars.bind(bars)
         self._lost = False
         self._rebound = trio.Event()
+
+    def _rebind(self, info: FlumeInfo) -> None:
+        """`_bind` anew, and tell those who wait for it."""
+        rebound = self._rebound
+        self._bind(info)
+        rebound.set()
 
     def _lose(self) -> None:
         self._lost = True
@@ -121,7 +127,7 @@ class Flume:
         return TickStream(self, from_start)
 
 
-class TickStream:
+class TickStream(SleepingStream):
     """
     An async iterator over the ticks of a flume, as `Ticks` runs.
 
@@ -136,7 +142,6 @@ class TickStream:
         self._from_start = from_start
         self._resumed = False
         self._last_trade = self._last_recv = -1
-        self._sleeper: Sleeper | None = None
         self._open()
 
     def _open(self) -> None:
@@ -145,16 +150,6 @@ class TickStream:
         self._reader = TickReader.attach(
             self._info.ticks, from_start=self._from_start
         )
-
-    def close(self) -> None:
-        """Give up the place among the sleepers."""
-        if self._sleeper:
-            self._sleeper.close()
-            self._sleeper = None
-
-    def __del__(self) -> None:
-        if getattr(self, '_sleeper', None):
-            self.close()
 
     def __aiter__(self) -> TickStream:
         return self
@@ -183,13 +178,10 @@ class TickStream:
 
     async def _sleep(self) -> None:
         """Until there is more to read; raises `ActorDied`."""
-        if self._sleeper is None:
-            self._sleeper = await connect_sleeper(
-                self._info.waker, self._info.ticks
-            )
-        self._sleeper.arm()
-        if not self._reader.pending:
-            await self._sleeper.sleep()
+        await self._sleep_on(
+            self._info.waker, self._info.ticks,
+            lambda: bool(self._reader.pending),
+        )
 
     async def _follow(self) -> None:
         """Go on in the ring of the daemon's next life."""

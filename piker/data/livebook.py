@@ -14,29 +14,19 @@ from typing import Any
 import trio
 
 from ..clock import NS_PER_S, Clock
-from ..errors import (
-    BadMessage,
-    DataError,
-    PikerError,
-    VenueDown,
-    VenueError,
-    VenueRefused,
-    as_piker_error,
-)
+from ..errors import BadMessage, PikerError, VenueError, VenueRefused
 from ..instruments import Instrument
 from ..messages import BookInfo, BookStatus
 from .backend import Backend
 from .book import BookState, BookWriter
 from .depth import DepthEvent, DepthSync
+from .keeping import START_TIMEOUT_S, drop_unused, failure_of, wait_ready
 from .wake import WakerHub
 
 __all__ = ['Books', 'LiveBook']
 
 log = logging.getLogger(__name__)
 
-# How long the first snapshot of a book may take.
-_START_TIMEOUT_S = 20.0
-_LINGER_CHECK_S = 1.0
 _BEAT_S = 0.5
 # Snapshots are dear (see the provider): the shortest and the longest time
 # from one to the next, doubled while they are needed again and again.
@@ -296,7 +286,10 @@ class Books:
         key = self._keys
         book.subscribers[key] = client
         try:
-            await self._wait_ready(book)
+            await wait_ready(book, 'book', lambda: (
+                f'no order book within {START_TIMEOUT_S:.0f} s: '
+                f'{book.problem or "the stream cannot be reached"}'
+            ))
             yield book
         finally:
             book.subscribers.pop(key, None)
@@ -313,29 +306,6 @@ class Books:
             stale_after_s=self._settings['stale_after_s'],
         )
 
-    async def _wait_ready(self, book: LiveBook) -> None:
-        name = book.instrument.id
-        with trio.move_on_after(_START_TIMEOUT_S):
-            async with trio.open_nursery() as nursery:
-
-                async def first(event: trio.Event) -> None:
-                    await event.wait()
-                    nursery.cancel_scope.cancel()
-
-                nursery.start_soon(first, book.ready)
-                nursery.start_soon(first, book.closed)
-        if book.closed.is_set():
-            # The same words for each who waits, in an exception of its own.
-            err = book.error
-            raise type(err)(str(err)) if err else VenueDown(
-                f'{name}: the book ended'
-            )
-        if not book.ready.is_set():
-            raise VenueDown(
-                f'{name}: no order book within {_START_TIMEOUT_S:.0f} s: '
-                f'{book.problem or "the stream cannot be reached"}'
-            )
-
     async def _keep(self, book: LiveBook) -> None:
         """Run a book; its failure ends it alone and is told to who asks."""
         name = book.instrument.id
@@ -343,13 +313,7 @@ class Books:
             with book.scope:
                 await book.run()
         except Exception as err:
-            known = as_piker_error(err)
-            if known is None:
-                log.exception('%s: the book broke', name)
-                known = DataError(f'{name}: the book broke: {err!r}')
-            else:
-                log.warning('%s: the book failed: %s', name, known)
-            book.error = known
+            book.error = failure_of(name, 'book', err)
         finally:
             # Only now may it be made anew: one writer at a time.
             self._books.pop(name, None)
@@ -357,15 +321,10 @@ class Books:
 
     async def drop_unused(self) -> None:
         """End books that nobody looked at for as long as the settings say."""
-        linger_ns = int(self._settings['book_linger_s'] * NS_PER_S)
-        while True:
-            await trio.sleep(_LINGER_CHECK_S)
-            now = self._clock.now_ns()
-            for name, book in list(self._books.items()):
-                unused = now - book.unused_since_ns
-                if not book.subscribers and unused > linger_ns:
-                    log.info('%s: nobody looks at the book, ending it', name)
-                    book.scope.cancel()
+        await drop_unused(
+            self._books, self._clock, self._settings['book_linger_s'],
+            lambda book: book.scope.cancel(),
+        )
 
     def status(self) -> list[BookStatus]:
         return [book.status() for book in self._books.values()]

@@ -1,0 +1,110 @@
+"""
+What a client's handles on a daemon's memory share: holding, sleeping.
+
+A handle is bound to the memory of one life of its daemon; when that ends it
+is lost, and bound anew to the next one's.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, TypeVar
+
+import trio
+
+from ..errors import ActorDied, PikerError, SegmentGone, as_piker_error
+from .wake import Sleeper, connect_sleeper
+
+__all__ = ['SleepingStream', 'hold', 'single_errors']
+
+log = logging.getLogger(__name__)
+
+T = TypeVar('T')
+
+_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+# How long a lost daemon is tried for before its handles give up.
+_GIVE_UP_S = 60.0
+
+
+async def hold(
+    daemon: Callable[[], str],
+    subscribed: Callable[[], AbstractAsyncContextManager[tuple[Any, T]]],
+    bind: Callable[[T], Any],
+    lose: Callable[[], None],
+    *,
+    task_status: Any = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """
+    Keep handles bound for ever, across restarts of their daemon.
+
+    ``subscribed`` opens a context at the daemon and gives it along with what
+    the daemon said, which ``bind`` takes; what that returned first is what
+    the task starts with.  ``lose`` is called whenever the context has ended.
+    Before the first start only deaths are retried, other errors are raised;
+    `ActorDied` if the daemon does not come back.
+    """
+    started = False
+    lost_at = trio.current_time()
+    failures = 0
+    while True:
+        try:
+            async with subscribed() as (ctx, told):
+                bound = bind(told)
+                failures = 0
+                if not started:
+                    started = True
+                    task_status.started(bound)
+                await ctx.result()
+                log.warning('%s ended a subscription', daemon())
+        except PikerError as err:
+            retry = isinstance(err, ActorDied | SegmentGone)
+            if not started and not retry:
+                raise
+            log.warning('%s', err)
+        if failures == 0:
+            lost_at = trio.current_time()
+        elif trio.current_time() - lost_at > _GIVE_UP_S:
+            raise ActorDied(
+                f'{daemon()} did not come back within {_GIVE_UP_S:.0f} s'
+            )
+        lose()
+        await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+        failures += 1
+
+
+@contextmanager
+def single_errors() -> Iterator[None]:
+    """Of a group of errors raise the one that is ours, if there is one."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        known = as_piker_error(group)
+        if known is None:
+            raise
+        raise known from group
+
+
+class SleepingStream:
+    """A stream that sleeps on a ring while there is nothing to read."""
+
+    _sleeper: Sleeper | None = None
+
+    def close(self) -> None:
+        """Give up the place among the sleepers."""
+        if self._sleeper:
+            self._sleeper.close()
+            self._sleeper = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    async def _sleep_on(
+        self, waker: str, ring: str, pending: Callable[[], bool]
+    ) -> None:
+        """Until something is written; raises `ActorDied`, `SegmentGone`."""
+        if self._sleeper is None:
+            self._sleeper = await connect_sleeper(waker, ring)
+        self._sleeper.arm()
+        if not pending():
+            await self._sleeper.sleep()
