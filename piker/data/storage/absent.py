@@ -13,8 +13,9 @@ from pathlib import Path
 
 import deltalake
 import polars as pl
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
+from .catalog import append_rows
 from .names import TableId, is_remote, join
 from .ranges import Gap, merged
 from .table import SAFE_RETENTION_H, translated
@@ -22,7 +23,6 @@ from .table import SAFE_RETENTION_H, translated
 __all__ = ['absent_ranges', 'note_absent']
 
 _ABSENT = '_absent'
-_TRIES = 5
 # Each note is a file; more of them than this are made one.
 _MOST_FILES = 64
 
@@ -71,18 +71,8 @@ def note_absent(
         'end_ns': [gap.end_ns for gap in found],
         'written': [time.time_ns()] * len(found),
     })
+    append_rows(uri, options, rows)
     with translated(uri, 'be written'):
-        for attempt in range(_TRIES):
-            try:
-                deltalake.write_deltalake(
-                    uri, rows, mode='append',
-                    storage_options=dict(options) or None,
-                )
-                break
-            except CommitFailedError:
-                # Several made the table in the same instant.
-                if attempt == _TRIES - 1:
-                    raise
         _tidy(_open(uri, options))
 
 

@@ -19,7 +19,7 @@ from ...errors import BadInput
 from .names import TableId, is_remote, join
 from .table import translated
 
-__all__ = ['list_tables', 'note_table']
+__all__ = ['append_rows', 'list_tables', 'note_table']
 
 _INDEX = '_index'
 _TRIES = 5
@@ -82,15 +82,22 @@ def note_table(
         'gone': [gone],
         'written': [time.time_ns()],
     })
+    append_rows(uri, options, row)
+
+
+def append_rows(
+    uri: str, options: Mapping[str, str], rows: pl.DataFrame
+) -> None:
+    """Append to a small table of our own, made at the first row."""
     with translated(uri, 'be written'):
         for attempt in range(_TRIES):
             try:
                 deltalake.write_deltalake(
-                    uri, row, mode='append',
+                    uri, rows, mode='append',
                     storage_options=dict(options) or None,
                 )
                 return
             except CommitFailedError:
-                # Several made the index in the same instant.
+                # Several made it in the same instant.
                 if attempt == _TRIES - 1:
                     raise
