@@ -1,6 +1,7 @@
 """Every limit refuses what it should and nothing else."""
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
@@ -113,62 +114,54 @@ def _meets_market(request, view):
     return stop if market > stop else market
 
 
-def _expected(own, account, request, view):
-    """Names of all the limits that the order goes beyond."""
-    def of_instrument(name):
-        value = getattr(own, name)
-        return getattr(account, name) if value is None else value
+_COUNTED = {'max_open_orders', 'max_orders_a_second', 'max_daily_loss'}
+_BLIND = Fraction(10**9)  # beyond any limit
 
-    found = set()
+
+def _has(name, request, view, tally):
+    """What an order has of what a limit is about."""
     buy = request.side is BUY
     at = _meets_market(request, view)
-    most = of_instrument('max_order')
-    if most is not None and request.size > most:
-        found.add('max_order')
-    most = of_instrument('max_notional')
-    if most is not None:
-        price = request.price and Fraction(request.price)
+    price = request.price and Fraction(request.price)
+    if name == 'max_orders_a_second':
+        return Fraction(tally.last_second + 1)
+    if name == 'max_open_orders':
+        return Fraction(tally.open_orders + 1)
+    if name == 'max_order':
+        return Fraction(request.size)
+    if name == 'max_notional':
         price = at if price is None else price
         if not buy and at is not None:
             price = max(price, at)
-        if price is None or price * Fraction(request.size) > Fraction(most):
-            found.add('max_notional')
-    collar = of_instrument('collar')
-    if collar is not None:
-        if request.price is not None:
-            if at is None:
-                found.add('collar')
-            else:
-                worse = Fraction(request.price) / at - 1
-                if (worse if buy else -worse) > Fraction(collar):
-                    found.add('collar')
-        elif request.type is OrderType.MARKET and view.market is None:
-            found.add('collar')
+        return _BLIND if price is None else price * Fraction(request.size)
+    if name == 'collar':
+        if price is None:
+            blind = request.type is OrderType.MARKET and view.market is None
+            return _BLIND if blind else Fraction(0)
+        if at is None:
+            return _BLIND
+        return (price / at - 1) * request.side.sign
     far = max if buy else min
     worst = far(_futures(request, view))
     undoes = _exit(request, view) and worst == far(_futures(None, view))
-    beyond_zero = worst > 0 if buy else worst < 0
-    most = of_instrument('max_position')
-    if (
-        most is not None and not undoes and beyond_zero
-        and abs(worst) > Fraction(most)
-    ):
-        found.add('max_position')
-    for limits, tally in ((own, view.instrument), (account, view.account)):
-        if limits.max_open_orders is not None and (
-            tally.open_orders >= limits.max_open_orders
-        ):
-            found.add('max_open_orders')
-        if limits.max_orders_a_second is not None and (
-            tally.last_second >= limits.max_orders_a_second
-        ):
-            found.add('max_orders_a_second')
-        if (
-            limits.max_daily_loss is not None
-            and tally.day_pnl + limits.max_daily_loss < 0
-            and beyond_zero and not undoes
-        ):
-            found.add('max_daily_loss')
+    worst *= request.side.sign
+    if undoes or worst <= 0:
+        return Fraction(0)
+    return worst if name == 'max_position' else -Fraction(tally.day_pnl)
+
+
+def _expected(own, account, request, view):
+    """Names of all the limits that the order goes beyond."""
+    found = set()
+    for name in RiskSettings.model_fields:
+        scopes = [(getattr(own, name), view.instrument),
+                  (getattr(account, name), view.account)]
+        scopes = [(most, tally) for most, tally in scopes if most is not None]
+        if name not in _COUNTED:
+            del scopes[1:]
+        for most, tally in scopes:
+            if _has(name, request, view, tally) > Fraction(most):
+                found.add(name)
     return found
 
 
@@ -273,26 +266,32 @@ def test_an_order_is_refused_exactly_if_it_goes_beyond_a_limit(
     assert _named(got) in (want or {''}), got
 
 
-@settings(max_examples=500, deadline=None)
-@given(
-    st.sampled_from(sorted(RiskSettings.model_fields)), limits, requests(),
-    views(), st.booleans(),
-)
-def test_a_limit_alone_refuses_what_is_its_own_and_no_more(
-    name, all_limits, request, view, of_instrument
+@pytest.mark.parametrize('name', sorted(RiskSettings.model_fields))
+@settings(max_examples=150, deadline=None)
+@given(requests(), views(), st.booleans())
+def test_a_limit_refuses_what_is_a_hair_beyond_it(
+    name, request, view, of_instrument
 ):
-    only = RiskSettings(**{name: getattr(all_limits, name)})
-    own, account = RiskSettings(), only
-    if of_instrument:
-        own, account = only, RiskSettings()
-    limits = Risk({'paper': AccountSettings(
-        risk=account, instruments={SYMBOL: own},
-    )})
-    got = refused(limits, request, **{
-        name: getattr(view, name) for name in view.__struct_fields__
-    })
-    want = _expected(own, account, request, view)
-    assert {_named(got)} - {''} == want, got
+    tally = view.instrument if of_instrument else view.account
+    has = _has(name, request, view, tally)
+    whole = name in {'max_open_orders', 'max_orders_a_second'}
+    hair = D(1) if whole else D('1e-9')
+    # the least limit on the hair's grid that the order keeps, and one less
+    fits = max(hair, math.ceil(has / Fraction(hair)) * hair)
+    most = D(1) if name == 'collar' else D(10**8)
+
+    def refusal(limit):
+        only = {name: int(limit) if whole else limit}
+        limits = risk(own=only) if of_instrument else risk(**only)
+        return refused(limits, request, **{
+            field: getattr(view, field) for field in view.__struct_fields__
+        })
+
+    if fits <= most:
+        assert not refusal(fits)
+    less = min(most, fits - hair)
+    if has > Fraction(less) and less > 0:
+        assert _named(refusal(less)) == name
 
 
 LIVE = {'market': D(100)}
