@@ -18,6 +18,7 @@ __all__ = [
     'AccountReport',
     'AccountView',
     'Alert',
+    'AlertGone',
     'AlertSide',
     'Answer',
     'Balance',
@@ -210,6 +211,12 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # emsd → clients
+
+class AlertGone(msgspec.Struct, frozen=True):
+    """Somebody has dropped an alert."""
+
+    aid: str
+
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of an order; ``trade_id`` is the venue's."""

@@ -1,15 +1,29 @@
 """
 The core of clearing: inputs in, `Effects` out; no I/O, no clock, no tasks.
+
+What each part does:
+
+=============  ============================================================
+`core`         the inputs, and what there is to look at
+`intake`       what clients ask for: checked, then noted as wanted
+`drive`        the next step of a dialog, whatever has happened
+`groups`       OCO and brackets
+`reconcile`    what gateways say
+`watching`     prices: dark books, alerts, marks
+`state`        what survives, by `records` alone
+=============  ============================================================
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..config import AccountSettings
 from ..data.ticks import Ticks
 from ..instruments import Instrument
 from ..orders import (
     Abilities,
+    AccountView,
     Alert,
     Balance,
     DialogView,
@@ -19,8 +33,15 @@ from ..orders import (
     OrderRequest,
     PositionView,
 )
+from . import intake, reconcile
+from . import records as rec
+from .dialog import Dialog, PlacementState
+from .drive import settle
 from .effects import Effects
 from .records import Record
+from .risk import Risk
+from .state import State
+from .turn import Runtime, Turn, account_view
 
 __all__ = ['Core']
 
@@ -29,6 +50,7 @@ class Core:
     """
     Every order, alert and position of every account.
 
+    To start: `apply` what was journalled, `add_instrument`, then inputs.
     ``answer_within_ns`` is how long a gateway may take to answer.
     """
 
@@ -38,133 +60,290 @@ class Core:
         answer_within_ns: int = 5_000_000_000,
     ) -> None:
         self._accounts = accounts
+        self._risk = Risk(accounts)
+        self._state = State()
+        self._runtime = Runtime(answer_within_ns)
+
+    def _turn(self, now_ns: int) -> Turn:
+        return Turn(self._state, self._runtime, now_ns)
+
+    def _desk(self, now_ns: int) -> intake.Desk:
+        return intake.Desk(self._turn(now_ns), self._accounts, self._risk)
+
+    @staticmethod
+    def _finish(turn: Turn) -> Effects:
+        settle(turn)
+        return turn.finish()
 
     # clients: each raises `BadInput` (`RiskRefused`) with nothing changed
 
     def submit(
         self, client: str, requests: Sequence[OrderRequest], now_ns: int
     ) -> Effects:
-        """Take on orders, all or none."""
-        raise NotImplementedError
+        """Take on orders, all or none; those known already are let be."""
+        desk = self._desk(now_ns)
+        desk.submit(client, requests)
+        return self._finish(desk.turn)
 
     def change(
         self, client: str, change: OrderChange, now_ns: int
     ) -> Effects:
         """Give an open order new values."""
-        raise NotImplementedError
+        desk = self._desk(now_ns)
+        desk.change(client, change)
+        return self._finish(desk.turn)
 
     def cancel(
         self, client: str, account: str, oid: str, now_ns: int
     ) -> Effects:
         """Cancel an order; of no effect for one that is over."""
-        raise NotImplementedError
+        desk = self._desk(now_ns)
+        desk.cancel(client, account, oid)
+        return self._finish(desk.turn)
 
     def cancel_all(
         self, client: str, account: str = '', symbol: str = '', *, now_ns: int
     ) -> Effects:
         """Cancel every order of an account and symbol (empty: of all)."""
-        raise NotImplementedError
+        desk = self._desk(now_ns)
+        desk.cancel_all(client, account, symbol)
+        return self._finish(desk.turn)
 
     def halt(
         self, client: str, account: str = '', reason: str = '', *, now_ns: int
     ) -> Effects:
         """Block new orders and cancel all, until `resume`."""
-        raise NotImplementedError
+        desk = self._desk(now_ns)
+        desk.halt(client, account, reason)
+        return self._finish(desk.turn)
 
     def resume(
         self, client: str, account: str = '', *, now_ns: int
     ) -> Effects:
-        """Lift a halt."""
-        raise NotImplementedError
+        """Lift a halt; without ``account``, the one of all and each one's."""
+        desk = self._desk(now_ns)
+        desk.resume(client, account)
+        return self._finish(desk.turn)
 
     def add_alert(self, client: str, alert: Alert, now_ns: int) -> Effects:
         """Tell of a price once; the same alert again changes nothing."""
-        raise NotImplementedError
+        desk = self._desk(now_ns)
+        desk.add_alert(client, alert)
+        return self._finish(desk.turn)
 
     def drop_alert(self, client: str, aid: str, now_ns: int) -> Effects:
         """Forget an alert."""
-        raise NotImplementedError
+        desk = self._desk(now_ns)
+        desk.drop_alert(client, aid)
+        return self._finish(desk.turn)
 
     # gateways
 
     def gateway_up(
         self, account: str, abilities: Abilities, now_ns: int
     ) -> Effects:
-        """A gateway is there: reconcile, then send what waits."""
-        raise NotImplementedError
+        """
+        A gateway is there: reconcile, then send what waits.
+
+        Orders that may have been sent are asked for one by one, the others
+        by a snapshot; nothing new is sent before all is known.
+        """
+        turn = self._turn(now_ns)
+        reconcile.lose_gateway(turn, account)
+        self._runtime.forget_asks(account)
+        self._runtime.link(account).up = True
+        if self._state.account(account).abilities != abilities:
+            turn.record(rec.GatewayKnown(
+                time_ns=now_ns, account=account, abilities=abilities,
+            ))
+        for dialog in self._state.open_of(account):
+            for placement in dialog.placements:
+                if placement.state is PlacementState.SENT:
+                    turn.doubt(dialog, placement, 'not known to have arrived')
+            turn.mark(dialog)
+        reconcile.request_snapshot(turn, account)
+        reconcile.ask_for_strays(turn, account)
+        return self._finish(turn)
 
     def gateway_lost(self, account: str, now_ns: int) -> Effects:
         """The gateway died; what it had not answered is in doubt."""
-        raise NotImplementedError
+        turn = self._turn(now_ns)
+        reconcile.lose_gateway(turn, account)
+        return self._finish(turn)
 
     def on_messages(
         self, account: str, messages: Sequence[GatewayMessage], now_ns: int
     ) -> Effects:
         """Take in what a gateway says."""
-        raise NotImplementedError
+        turn = self._turn(now_ns)
+        for message in messages:
+            reconcile.on_message(turn, account, message)
+        reconcile.ask_for_strays(turn, account)
+        return self._finish(turn)
 
     # market and time
 
     def add_instrument(self, instrument: Instrument) -> None:
         """Make an instrument known; needed before an order in it."""
-        raise NotImplementedError
+        self._runtime.instruments[instrument.id] = instrument
+        self._runtime.market.know(instrument)
 
     def on_ticks(self, symbol: str, ticks: Ticks, now_ns: int) -> Effects:
         """Live ticks, in order; never while the feed is stale."""
-        raise NotImplementedError
+        passed = self._runtime.market.pass_ticks(
+            symbol, ticks, now_ns, self._waiting
+        )
+        turn = self._turn(now_ns)
+        for key, price in passed.peaks.items():
+            dialog = self._by_dark_key(key)
+            if dialog.reference != price:
+                turn.record(rec.Peaked(
+                    time_ns=now_ns, account=dialog.account, oid=dialog.oid,
+                    price=price,
+                ))
+        for trigger in passed.triggers:
+            dialog = self._by_dark_key(trigger.key)
+            turn.effects.urgent = True
+            turn.record(rec.Triggered(
+                time_ns=now_ns, account=dialog.account, oid=dialog.oid,
+                price=trigger.price, tick_ns=trigger.time_ns,
+            ))
+        for alert in passed.settled:
+            turn.record(rec.AlertSided(
+                time_ns=now_ns, aid=alert.aid, side=alert.side,
+            ))
+        for aid, price, time_ns in passed.alerts:
+            turn.record(rec.AlertFired(
+                time_ns=now_ns, aid=aid, price=price, tick_ns=time_ns,
+            ))
+            turn.tell(self._state.alerts[aid])
+        return self._finish(turn)
+
+    def _waiting(
+        self, symbol: str
+    ) -> tuple[Iterable[Dialog], Iterable[Alert]]:
+        """What waits for prices of an instrument."""
+        dialogs = [d for d in self._state.open_of() if d.symbol == symbol]
+        alerts = [
+            a for a in self._state.alerts.values()
+            if a.symbol == symbol and not a.fired_ns
+        ]
+        return dialogs, alerts
+
+    def _by_dark_key(self, key: str) -> Dialog:
+        account, _, oid = key.partition('/')
+        return self._state.dialogs[account, oid]
 
     def on_market(self, symbol: str, live: bool, now_ns: int) -> Effects:
         """The feed of ``symbol`` is live, or is not (stale, gone)."""
-        raise NotImplementedError
+        turn = self._turn(now_ns)
+        if self._runtime.market.set_live(symbol, live):
+            for account, held in self._state.positions:
+                if held == symbol:
+                    turn.tell_position(account, symbol)
+        return self._finish(turn)
 
     def on_time(self, now_ns: int) -> Effects:
         """Do what is due."""
-        raise NotImplementedError
+        turn = self._turn(now_ns)
+        for what in self._runtime.due(now_ns):
+            if isinstance(what, int):
+                flight = self._runtime.flights.get(what)
+                if flight is not None:
+                    reconcile.on_late(turn, flight)
+            elif isinstance(what, str):
+                link = self._runtime.link(what)
+                if link.up and link.retry_ns and now_ns >= link.retry_ns:
+                    link.retry_ns = 0
+                    reconcile.request_snapshot(turn, what)
+                reconcile.ask_for_strays(turn, what)
+            else:
+                turn.mark(self._state.dialogs[what])
+        return self._finish(turn)
 
     def deadline_ns(self) -> int | None:
         """When `on_time` is wanted next."""
-        raise NotImplementedError
+        return self._runtime.deadline_ns()
 
     @property
     def symbols_wanted(self) -> set[str]:
-        """The symbols whose ticks are needed now."""
-        raise NotImplementedError
+        """The symbols whose ticks are needed: orders, alerts, positions."""
+        state = self._state
+        wanted = {s for s, count in state.open_symbols.items() if count}
+        wanted |= {
+            a.symbol for a in state.alerts.values() if not a.fired_ns
+        }
+        wanted |= {
+            symbol for account, symbol in state.positions
+            if state.positions.size(account, symbol)
+        }
+        return wanted
 
     # state
 
     def apply(self, record: Record) -> None:
         """Apply one record: replay is to apply all of them in order."""
-        raise NotImplementedError
+        self._state.apply(record)
+        if isinstance(record, rec.InstrumentKnown):
+            self.add_instrument(record.instrument)
+        elif isinstance(record, rec.Accepted) and record.request.good_till_ns:
+            key = record.account, record.oid
+            self._runtime.wake_at(record.request.good_till_ns, key)
+
+    def dump(self) -> dict[str, Any]:
+        """All that survives, to be compared with another core's."""
+        return self._state.dump()
 
     def dialog(self, account: str, oid: str) -> DialogView:
         """One dialog; raises `BadInput` if there is none."""
-        raise NotImplementedError
+        return intake.find(self._state, account, oid).view()
 
     def dialogs(
         self, account: str = '', *, open_only: bool = False
     ) -> list[DialogView]:
         """Dialogs in the order they were made."""
-        raise NotImplementedError
+        if open_only:
+            return [d.view() for d in self._state.open_of(account)]
+        return [d.view() for d in self._state.dialogs_of(account)]
 
     def positions(self, account: str = '') -> list[PositionView]:
         """Every position ever held, marked to the market."""
-        raise NotImplementedError
+        return [
+            self._state.positions.view(
+                name, symbol, *self._runtime.market.mark(symbol)
+            )
+            for name, symbol in self._state.positions
+            if account in {'', name}
+        ]
 
     def alerts(self, *, waiting_only: bool = True) -> list[Alert]:
-        raise NotImplementedError
+        return [
+            alert for alert in self._state.alerts.values()
+            if not (waiting_only and alert.fired_ns)
+        ]
 
     def fills(self, account: str = '', oid: str = '') -> list[Fill]:
         """Fills in the order in which they became known."""
-        raise NotImplementedError
+        return [
+            fill for fill in self._state.fills.values()
+            if account in {'', fill.account} and oid in {'', fill.oid}
+        ]
 
     def balances(self, account: str) -> dict[str, Balance]:
-        raise NotImplementedError
+        return dict(self._state.account(account).balances)
+
+    def accounts(self) -> list[AccountView]:
+        """Every account of the settings."""
+        return [
+            account_view(self._state, self._runtime, name)
+            for name in self._accounts
+        ]
 
     @property
     def halted(self) -> dict[str, str]:
         """The reason of the halt by account; '' stands for all accounts."""
-        raise NotImplementedError
+        return dict(self._state.halted)
 
     def ready(self, account: str) -> bool:
         """Whether the account's gateway is there and reconciled."""
-        raise NotImplementedError
+        return self._runtime.link(account).ready

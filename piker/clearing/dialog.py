@@ -47,6 +47,9 @@ class PlacementState(enum.StrEnum):
 
 
 _LIVE = frozenset({PlacementState.SENT, PlacementState.OPEN})
+_NOT_TAKEN = frozenset({
+    PlacementState.SENT, PlacementState.REJECTED, PlacementState.LOST,
+})
 
 
 class Placement(msgspec.Struct, kw_only=True):
@@ -70,6 +73,12 @@ class Placement(msgspec.Struct, kw_only=True):
     known: Decimal = _ZERO
     doubt: bool = False
     reason: str = ''
+    venue_ns: int = 0  # of the newest report
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the venue has taken it at all."""
+        return self.state not in _NOT_TAKEN
 
     @property
     def missing(self) -> bool:
@@ -92,7 +101,8 @@ class Dialog(msgspec.Struct, kw_only=True):
 
     ``original`` is the request as it came, ``request`` has the values in
     force, ``change`` those that are wanted instead.  ``asked`` is the whole
-    size that the client wants; ``request.size`` may be less, see `groups`.
+    size that the client wants, ``asking`` the one that a change under way is
+    to bring; ``request.size`` may be less, see `groups`.
     ``cancel`` is what it is to end as, once a cancel is wanted.
     ``reference`` is the price that a dark order measures from.
     """
@@ -110,6 +120,7 @@ class Dialog(msgspec.Struct, kw_only=True):
     reason: str = ''
     placements: list[Placement] = []
     change: OrderRequest | None = None
+    asking: Decimal | None = None
     cancel: OrderStatus | None = None
     reference: Decimal | None = None
     triggered: Decimal | None = None
@@ -147,6 +158,14 @@ class Dialog(msgspec.Struct, kw_only=True):
     @property
     def in_doubt(self) -> bool:
         return any(p.doubt for p in self.placements)
+
+    def put_in_force(self, request: OrderRequest) -> None:
+        """The order has these values now."""
+        self.request = request
+        if self.change == request:
+            self.change = None
+            if self.asking is not None:
+                self.asked, self.asking = self.asking, None
 
     def placement(self, cid: str) -> Placement:
         """The order ``cid``; `KeyError` if it isn't one of these."""

@@ -1,13 +1,63 @@
-"""The journal: what clearing remembers, on disk (SQLite, WAL)."""
+"""
+The journal: what clearing remembers, on disk (SQLite, write-ahead log).
+
+A row for each record, in order: ``(seq, time_ns, account, oid, kind, body)``,
+the body as JSON, see `records`.
+
+What is kept, of records whose `Journal.append` has returned:
+
+==============  ==========================  ===========================
+after           ``append(…)``               ``append(…, urgent=True)``
+==============  ==========================  ===========================
+a kill of emsd  all of them                 all of them
+a power cut     all of them                 those before the last `sync`
+==============  ==========================  ===========================
+
+Either way records are lost from the end only and a transaction whole or not
+at all: SQLite drops what follows the first frame of its log whose checksum is
+wrong.  Waiting for the disk is what a power cut costs: ``synchronous=FULL``
+has the log flushed at each commit, ``NORMAL`` (urgent ones) leaves it with
+the kernel (https://www.sqlite.org/pragma.html#pragma_synchronous).  On the
+machine this was written on, a virtual disk, a commit of three records takes
+0.25 ms in the median with the flush and 0.04 ms without (p99 0.6 and 0.1).
+A disk that lies about flushes keeps no promise of ours.
+"""
 from __future__ import annotations
 
+import fcntl
+import os
+import secrets
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from .records import Record
+from ..errors import DataError
+from .records import Begun, Record, decode, encode, kind_of
 
 __all__ = ['Entry', 'Journal', 'JournalReader']
+
+_APPLICATION = 0x706B656D  # 'pkem', what SQLite's header says it is
+_VERSION = 1
+_TABLES = """
+create table record (
+    seq integer primary key,
+    time_ns integer not null,
+    account text not null,
+    oid text not null,
+    kind text not null,
+    body blob not null
+);
+create index record_kind on record (kind, seq);
+create index record_order on record (oid, account, seq) where oid != '';
+"""
+_INSERT = (
+    'insert into record (seq, time_ns, account, oid, kind, body) '
+    'values (?, ?, ?, ?, ?, ?)'
+)
+_CHUNK = 5000  # rows read at once, so that no read holds up the log for long
+_LOG_LIMIT = 4 << 20  # bytes of log that are left before they are moved
 
 
 class Entry(NamedTuple):
@@ -21,11 +71,19 @@ class JournalReader:
     """
     Read access, also while ``emsd`` writes; a context manager.
 
-    Raises `DataError` that names the file.
+    Raises `DataError` that names the file: if there is none, if it is no
+    journal or a damaged one, or if a newer piker has made it.
     """
 
     def __init__(self, path: Path) -> None:
-        raise NotImplementedError
+        if not path.exists():
+            raise DataError(
+                f'{path}: there is no journal; the first order makes one'
+            )
+        self.path = path
+        self._open('ro')
+        with self._translated(), self._closed_on_error():
+            self._check()
 
     def __enter__(self) -> Self:
         return self
@@ -34,7 +92,8 @@ class JournalReader:
         self.close()
 
     def close(self) -> None:
-        raise NotImplementedError
+        """Of no effect the second time."""
+        self._db.close()
 
     def entries(
         self,
@@ -46,8 +105,95 @@ class JournalReader:
         since_ns: int = 0,
         until_ns: int | None = None,
     ) -> Iterator[Entry]:
-        """Entries in order, those that fit all that is given."""
-        raise NotImplementedError
+        """
+        Entries in order, those that fit all that is given.
+
+        ``after`` is a seq, ``until_ns`` exclusive.
+        """
+        clauses, values = _where(account, oid, kinds, since_ns, until_ns)
+        query = (
+            'select seq, body from record where '
+            + ' and '.join(['seq > ?', *clauses])
+            + f' order by seq limit {_CHUNK}'
+        )
+        whole = not clauses
+        while True:
+            with self._translated():
+                rows = self._db.execute(query, (after, *values)).fetchall()
+            for seq, body in rows:
+                if whole and seq != after + 1:
+                    raise self._damaged(f'records from {after + 1} are gone')
+                yield Entry(seq, self._decode(seq, body))
+                after = seq
+            if len(rows) < _CHUNK:
+                return
+
+    @property
+    def last(self) -> int:
+        """The seq of the newest record."""
+        with self._translated():
+            row = self._db.execute('select max(seq) from record').fetchone()
+        return int(row[0] or 0)
+
+    def _open(self, mode: str) -> None:
+        with self._translated():
+            # Calls come from one task, but perhaps from several threads.
+            self._db = sqlite3.connect(
+                f'{self.path.absolute().as_uri()}?mode={mode}', uri=True,
+                timeout=5.0, isolation_level=None, check_same_thread=False,
+            )
+
+    def _check(self) -> None:
+        application = self._pragma('application_id')
+        version = self._pragma('user_version')
+        if application != _APPLICATION:
+            raise DataError(
+                f'{self.path}: not a journal of piker but some other SQLite '
+                'database; name another file with ems.journal'
+            )
+        if version != _VERSION:
+            raise DataError(
+                f'{self.path}: a journal of format {version}, this piker '
+                f'knows {_VERSION}: use a newer piker'
+            )
+
+    def _pragma(self, name: str) -> Any:
+        row = self._db.execute(f'pragma {name}').fetchone()
+        return row[0] if row else None
+
+    def _decode(self, seq: int, body: bytes) -> Record:
+        try:
+            return decode(body)
+        except DataError as err:
+            raise self._damaged(f'record {seq}: {err}') from err
+
+    def _damaged(self, what: object) -> DataError:
+        return DataError(
+            f'{self.path}: the journal is damaged ({what}). Put back a copy '
+            f'of it, or move it away (mv {self.path} {self.path}.bad): then '
+            'open orders are found at their venues and shown as foreign, but '
+            'dark orders, alerts and positions are gone.'
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as err:
+            raise DataError(
+                f'{self.path}: the journal cannot be used: {err}; look at '
+                'the rights and the space of its directory'
+            ) from err
+        except sqlite3.DatabaseError as err:
+            raise self._damaged(err) from err
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
 
 class Journal(JournalReader):
@@ -58,7 +204,80 @@ class Journal(JournalReader):
     """
 
     def __init__(self, path: Path, now_ns: int) -> None:
-        raise NotImplementedError
+        self.path = path
+        self._log_fd = -1
+        self._unsynced = False
+        self._take_lock()
+        try:
+            self._open('rwc')
+        except BaseException:
+            os.close(self._lock)
+            raise
+        with self._closed_on_error():
+            self._prepare(now_ns)
+
+    def _take_lock(self) -> None:
+        """
+        Refuse to be the second.
+
+        The lock is on a file of its own and stays: one on the database would
+        be in the way of SQLite's own, one that is unlinked could be had
+        twice.  The kernel gives it back when the process ends.
+        """
+        name = f'{self.path}.lock'
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as err:
+            raise DataError(f'{self.path}: cannot be written: {err}') from err
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            pid = os.pread(self._lock, 32, 0).decode(errors='replace')
+            os.close(self._lock)
+            raise DataError(
+                f'{self.path}: process {pid.strip() or "?"} writes this '
+                'journal already; end that emsd first, or name another file '
+                'with ems.journal'
+            ) from err
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f'{os.getpid()}\n'.encode(), 0)
+
+    def _prepare(self, now_ns: int) -> None:
+        with self._translated():
+            tables = self._db.execute(
+                'select count(*) from sqlite_master'
+            ).fetchone()[0]
+            if tables:
+                self._check()
+                self._look_over()
+            self._pragma('journal_mode=wal')
+            # Moving the log takes flushes, so we say when.
+            self._pragma('wal_autocheckpoint=0')
+            self._pragma('journal_size_limit=0')
+            self._pragma('synchronous=full')
+            if not tables:
+                self._make()
+        self.path.chmod(0o600)
+        log = f'{self.path}-wal'
+        self._log_fd = os.open(log, os.O_RDWR | os.O_CREAT, 0o600)
+        self._next = self.last + 1
+        if self._next == 1:
+            tag = secrets.token_hex(8)
+            self.append([Begun(time_ns=now_ns, tag=tag)])
+            _sync_directory(self.path.parent)
+
+    def _look_over(self) -> None:
+        found = self._pragma('quick_check(1)')
+        if found != 'ok':
+            raise self._damaged(str(found).strip())
+
+    def _make(self) -> None:
+        self._db.executescript(
+            f'begin immediate; {_TABLES}'
+            f'pragma application_id={_APPLICATION};'
+            f'pragma user_version={_VERSION}; commit;'
+        )
 
     def append(
         self, records: Sequence[Record], *, urgent: bool = False
@@ -66,12 +285,98 @@ class Journal(JournalReader):
         """
         Write ``records`` in one transaction; returns the last one's seq.
 
-        Without ``urgent`` they are on the disk when this returns.  With it,
-        they survive a kill of the process; `sync` makes them survive a power
-        cut.
+        Without ``urgent`` they, and all before them, are on the disk when
+        this returns.  With it, they survive a kill of the process; `sync`
+        soon after makes them survive a power cut.  Raises `DataError` with
+        nothing written.
         """
-        raise NotImplementedError
+        rows = [
+            (seq, r.time_ns, r.account, r.oid, kind_of(r), encode(r))
+            for seq, r in enumerate(records, self._next)
+        ]
+        if not rows:
+            return self._next - 1
+        with self._translated():
+            # Not to be changed within a transaction.
+            self._pragma(f'synchronous={"normal" if urgent else "full"}')
+            self._db.execute('begin immediate')
+            try:
+                self._db.executemany(_INSERT, rows)
+                self._db.execute('commit')
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute('rollback')
+                raise
+        self._next += len(rows)
+        self._unsynced = urgent
+        if not urgent:
+            self._move_log()
+        return self._next - 1
 
     def sync(self) -> None:
         """Have everything that was appended on the disk."""
-        raise NotImplementedError
+        if self._unsynced:
+            try:
+                os.fdatasync(self._log_fd)
+            except OSError as err:
+                raise DataError(
+                    f'{self.path}-wal: cannot be written: {err}'
+                ) from err
+            self._unsynced = False
+        self._move_log()
+
+    def _move_log(self) -> None:
+        """
+        Move a log that has grown long into the database.
+
+        As far as readers leave it free; the next commit then starts it anew.
+        """
+        if os.fstat(self._log_fd).st_size >= _LOG_LIMIT:
+            with self._translated():
+                self._pragma('wal_checkpoint(passive)')
+
+    def close(self) -> None:
+        """Of no effect the second time."""
+        if self._lock < 0:
+            return
+        super().close()
+        if self._log_fd >= 0:
+            os.close(self._log_fd)
+        os.close(self._lock)
+        self._lock = -1
+
+
+def _where(
+    account: str,
+    oid: str,
+    kinds: Sequence[str],
+    since_ns: int,
+    until_ns: int | None,
+) -> tuple[list[str], list[Any]]:
+    clauses: list[str] = []
+    values: list[Any] = []
+    if account:
+        clauses.append('account = ?')
+        values.append(account)
+    if oid:
+        clauses.append('oid = ?')
+        values.append(oid)
+    if kinds:
+        clauses.append(f'kind in ({", ".join("?" * len(kinds))})')
+        values += kinds
+    if since_ns:
+        clauses.append('time_ns >= ?')
+        values.append(since_ns)
+    if until_ns is not None:
+        clauses.append('time_ns < ?')
+        values.append(until_ns)
+    return clauses, values
+
+
+def _sync_directory(path: Path) -> None:
+    """Have a new file's name on the disk, not only what is in it."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

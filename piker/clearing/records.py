@@ -251,10 +251,9 @@ class Ended(_Record, frozen=True, kw_only=True, tag='ended'):
 
 
 class Balances(_Record, frozen=True, kw_only=True, tag='balances'):
-    """Balances of an account by asset; ``whole``: those not named are 0."""
+    """Balances of an account by asset, those that have changed."""
 
     balances: dict[str, Balance]
-    whole: bool = False
 
 
 class Halted(_Record, frozen=True, kw_only=True, tag='halted'):
