@@ -4,14 +4,12 @@ A client's order book: mapped from ``brokerd``, across restarts of it.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 
-from ..clock import NS_PER_S
 from ..errors import ActorDied, BadInput, SegmentGone
 from ..instruments import Instrument, InstrumentId
 from ..messages import BookInfo, unpack
@@ -21,15 +19,12 @@ from ..service import (
     open_tree,
 )
 from .book import Book, BookReader, BookState
-from .holding import SleepingStream, hold, single_errors
+from .holding import Handle, SleepingStream, hold, single_errors
 
 __all__ = ['BookFlume', 'BookStream', 'hold_book', 'open_book']
 
-# A writer that has not shown itself for this long is taken for dead.
-_BEAT_LATE_NS = 3 * NS_PER_S
 
-
-class BookFlume:
+class BookFlume(Handle[BookInfo, BookReader]):
     """One instrument's live order book, read-only."""
 
     def __init__(self, info: BookInfo, levels: int | None) -> None:
@@ -39,19 +34,7 @@ class BookFlume:
 
     def _bind(self, info: BookInfo) -> None:
         """Map the memory of a (new) daemon; raises `SegmentGone`."""
-        self._reader = BookReader.attach(info.book)
-        self._info = info
-        self._lost = False
-        self._rebound = trio.Event()
-
-    def _rebind(self, info: BookInfo) -> None:
-        """`_bind` anew, and tell those who wait for it."""
-        rebound = self._rebound
-        self._bind(info)
-        rebound.set()
-
-    def _lose(self) -> None:
-        self._lost = True
+        self._bound(info, BookReader.attach(info.book))
 
     def read(self, levels: int | None = None) -> Book:
         """
@@ -74,20 +57,9 @@ class BookFlume:
         return self._checked(self._reader.read(0).state)
 
     def _checked(self, state: BookState) -> BookState:
-        late = time.time_ns() - self._reader.beat_ns > _BEAT_LATE_NS
-        if state != BookState.CLOSED and (self._lost or late):
+        if state != BookState.CLOSED and (self._lost or self._late):
             return BookState.STALE
         return state
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since anything was heard on the book's connection."""
-        return max(0.0, (time.time_ns() - self._reader.heard_ns) / NS_PER_S)
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """What the book's writer counted, see `book.COUNTERS`."""
-        return self._reader.counters
 
     def changes(self) -> BookStream:
         """The book now, and again whenever it has changed."""

@@ -3,32 +3,26 @@
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 
 import numpy as np
 import trio
 
-from ..clock import NS_PER_S
 from ..errors import ActorDied, BadInput, SegmentGone
 from ..instruments import Instrument
 from ..messages import FlumeInfo
 from .bars import Bars
-from .holding import SleepingStream
+from .holding import Handle, SleepingStream
 from .resample import ResampledBars, base_period
 from .ticks import FeedState, Kind, Quote, TickReader, Ticks
 
 __all__ = ['Flume', 'QuoteStream', 'TickStream']
 
-# A writer that has not shown itself for this long is taken for dead.
-_BEAT_LATE_NS = 3 * NS_PER_S
-
-
 # Asks the daemon for (symbol, base period in s, bars there shall be).
 Extend = Callable[[str, int, int], Awaitable[None]]
 
 
-class Flume:
+class Flume(Handle[FlumeInfo, TickReader]):
     """
     One instrument's live data, read-only.
 
@@ -49,20 +43,8 @@ class Flume:
         """Map the memory of a (new) daemon; raises `SegmentGone`."""
         reader = TickReader.attach(info.ticks)
         bars = {p: Bars.attach(name) for p, name in info.bars.items()}
-        self._info = info
-        self._reader = reader
         self.bars.bind(bars)
-        self._lost = False
-        self._rebound = trio.Event()
-
-    def _rebind(self, info: FlumeInfo) -> None:
-        """`_bind` anew, and tell those who wait for it."""
-        rebound = self._rebound
-        self._bind(info)
-        rebound.set()
-
-    def _lose(self) -> None:
-        self._lost = True
+        self._bound(info, reader)
 
     def quote(self) -> Quote:
         """The latest quote."""
@@ -74,20 +56,9 @@ class Flume:
         if self._lost:
             return FeedState.RECONNECTING
         state = self._reader.state
-        late = time.time_ns() - self._reader.beat_ns > _BEAT_LATE_NS
-        if state == FeedState.LIVE and late:
+        if state == FeedState.LIVE and self._late:
             return FeedState.STALE
         return state
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since anything was heard on the feed's connection."""
-        return max(0.0, (time.time_ns() - self._reader.heard_ns) / NS_PER_S)
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """What the feed's writer counted, see `ticks.COUNTERS`."""
-        return self._reader.counters
 
     @property
     def backfilling(self) -> bool:

@@ -7,21 +7,25 @@ is lost, and bound anew to the next one's.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import trio
 
+from ..clock import NS_PER_S
 from ..errors import ActorDied, PikerError, SegmentGone, as_piker_error
 from .wake import Sleeper, connect_sleeper
 
-__all__ = ['SleepingStream', 'hold', 'single_errors']
+__all__ = ['Handle', 'SleepingStream', 'hold', 'single_errors']
 
 log = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
+# A writer that has not shown itself for this long is taken for dead.
+_BEAT_LATE_NS = 3 * NS_PER_S
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # How long a lost daemon is tried for before its handles give up.
 _GIVE_UP_S = 60.0
@@ -83,6 +87,66 @@ def single_errors() -> Iterator[None]:
         if known is None:
             raise
         raise known from group
+
+
+class _Reader(Protocol):
+    """What a reader of any ring tells of its writer."""
+
+    @property
+    def beat_ns(self) -> int: ...
+    @property
+    def heard_ns(self) -> int: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+
+
+R = TypeVar('R', bound=_Reader)
+
+
+class Handle(Generic[T, R]):
+    """
+    Something bound to memory that a daemon names by a ``T``.
+
+    ``_bind`` maps it, or raises `SegmentGone`, and calls `_bound`.
+    """
+
+    _reader: R
+    _info: T
+    _lost: bool
+    _rebound: trio.Event
+
+    def _bind(self, info: T) -> None:
+        raise NotImplementedError
+
+    def _bound(self, info: T, reader: R) -> None:
+        self._info = info
+        self._reader = reader
+        self._lost = False
+        self._rebound = trio.Event()
+
+    def _rebind(self, info: T) -> None:
+        """`_bind` anew, and tell those who wait for it."""
+        rebound = self._rebound
+        self._bind(info)
+        rebound.set()
+
+    def _lose(self) -> None:
+        self._lost = True
+
+    @property
+    def _late(self) -> bool:
+        """Whether the writer has not shown itself when it should have."""
+        return time.time_ns() - self._reader.beat_ns > _BEAT_LATE_NS
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since anything was heard on the connection."""
+        return max(0.0, (time.time_ns() - self._reader.heard_ns) / NS_PER_S)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the writer counted; see ``COUNTERS`` of `ticks`, `book`."""
+        return self._reader.counters
 
 
 class SleepingStream:
