@@ -25,6 +25,7 @@ NAMES = {
     'memory': 'each daemon and each further symbol',
     'throughput': 'piker and other libraries on the same stream',
     'shm': 'ring and bars with many readers',
+    'storage': 'loading stored bars, and other libraries on the same table',
     'ui': 'tick paint, pan, zoom, full view with a million bars',
     'hotpath': "where brokerd's time goes",
 }

@@ -16,7 +16,7 @@ import platformdirs
 
 from .common import BenchError, say
 
-__all__ = ['FINPLOT', 'RIVALS', 'Rival', 'environment']
+__all__ = ['DUCKDB', 'FINPLOT', 'RIVALS', 'Rival', 'environment']
 
 _INSTALL_S = 600
 
@@ -46,6 +46,7 @@ RIVALS = {
     )
 }
 FINPLOT = Rival('finplot', ('finplot', 'PyQt5'), '')
+DUCKDB = Rival('duckdb', ('duckdb', 'numpy'), 'duckdb_bars.py')
 
 
 def _cache() -> Path:

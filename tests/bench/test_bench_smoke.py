@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     'name',
-    ['startup', 'latency', 'memory', 'throughput', 'shm', 'ui', 'hotpath'],
+    [
+        'startup', 'latency', 'memory', 'throughput', 'shm', 'storage', 'ui',
+        'hotpath',
+    ],
 )
 def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
     done = subprocess.run(

@@ -24,6 +24,7 @@ from suite import Daemon, wait_until
 from piker.config import StorageSettings
 from piker.data.bars import BAR_DTYPE, BarWriter
 from piker.data.storage import Store, StoreClient
+from piker.data.storage.client import rows_of
 from piker.data.storage.follow import BarFollower, TickFollower
 from piker.data.storage.recorder import Recorder
 from piker.data.ticks import TickWriter
@@ -370,6 +371,10 @@ def test_stored_bars_are_lent(
                 SYMBOL, 1, (START + 10) * S, (START + 20) * S
             )
             assert (found == rows[10:20]).all()
+            columns = await store.load_bar_columns(SYMBOL, 1, 0, 1 << 62)
+            assert (rows_of(columns) == rows).all()
+            assert not columns['open'].flags.writeable
+            assert loans(tree) == []
             assert not len(await store.load_bars('x.sim', 1, 0, 1 << 62))
             assert await store.bounds(SYMBOL, BARS) == (
                 START * S, (START + 9499) * S
@@ -394,11 +399,53 @@ def test_stored_bars_are_lent(
             assert status['recording'] == {}
 
     trio.run(main)
-    left = [
+    assert loans(tree) == []
+
+
+def loans(tree: Tree) -> list[str]:
+    return [
         p.name for p in Path('/dev/shm').iterdir()
         if p.name.startswith(tree.segment_prefix) and 'loan' in p.name
     ]
-    assert left == []
+
+
+def test_a_load_that_is_cancelled_leaves_nothing_behind(
+    start_daemon: Callable[..., Daemon], tree: Tree
+) -> None:
+    start_daemon('--with=stored', *SETTINGS)
+    # Several pieces, so that there is a while to be cancelled in.
+    for at in range(4):
+        start = START + at * (1 << 20)
+        Store().append_bars(SYMBOL, 1, bars(range(start, start + (1 << 20))))
+
+    async def load(store: StoreClient, done: list[int]) -> None:
+        columns = await store.load_bar_columns(SYMBOL, 1, 0, 1 << 62)
+        done.append(len(columns['time']))
+
+    async def main() -> None:
+        async with open_tree(tree, 'test') as client:
+            store = StoreClient(client)
+            # A machine that is busy elsewhere may make us look too late.
+            for _ in range(10):
+                done: list[int] = []
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(load, store, done)
+                    while not loans(tree) and not done:
+                        await trio.sleep(0.001)
+                    nursery.cancel_scope.cancel()
+                if not done:
+                    break
+            assert done == []
+            await trio.to_thread.run_sync(
+                wait_until, lambda: not loans(tree)
+            )
+            # Nor is a reader of the daemon's still at it.
+            await load(store, done)
+            await load(store, done)
+            assert done == [1 << 22, 1 << 22]
+
+    trio.run(main)
+    assert loans(tree) == []
 
 
 def test_an_orderly_end_writes_what_is_left(

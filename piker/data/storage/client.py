@@ -23,7 +23,7 @@ from ...errors import (
 )
 from ...messages import FlumeInfo, pack
 from ...service import TreeClient
-from ..bars import BAR_DTYPE
+from ..bars import BAR_DTYPE, BAR_FIELDS
 from ..shm import Segment
 from .ranges import Gap
 
@@ -37,7 +37,11 @@ _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 # Tries of one question before its asker is told that there is no answer.
 _TRIES = 4
 
+# Rows are put together from columns in blocks that fit the cache.
+_BLOCK = 1 << 14
+
 T = TypeVar('T')
+Columns = dict[str, npt.NDArray[Any]]
 
 
 class StoreClient:
@@ -58,35 +62,58 @@ class StoreClient:
         """
         Stored bars that open in ``[start_ns, end_ns)``, `BAR_DTYPE` rows.
 
-        Sorted, one a time, with gaps where nothing is stored.
+        Sorted, one a time, with gaps where nothing is stored.  For millions
+        of bars `load_bar_columns` takes half the time.
         """
-        parts: list[npt.NDArray[Any]] = []
+        return rows_of(await self.load_bar_columns(
+            instrument_id, period_s, start_ns, end_ns
+        ))
+
+    async def load_bar_columns(
+        self, instrument_id: str, period_s: int, start_ns: int, end_ns: int
+    ) -> dict[str, npt.NDArray[Any]]:
+        """
+        The same bars as one read-only array for each field of `BAR_DTYPE`.
+
+        They are the shared memory itself, which is given back once no array
+        refers to it any more; only what takes several segments is copied.
+        Cancelled, it leaves nothing behind.
+        """
+        parts: list[Columns] = []
         at = start_ns
         while True:
-            rows, at = await self._ask(
-                lambda at=at: self._load_part(  # type: ignore[misc]
+            columns, at = await self._ask(
+                lambda at=at: self._borrow(  # type: ignore[misc]
                     instrument_id, period_s, at, end_ns
                 )
             )
-            parts.append(rows)
+            parts.append(columns)
             if not at:
-                return parts[0] if len(parts) == 1 else np.concatenate(parts)
+                break
+        if len(parts) == 1:
+            return parts[0]
+        joined: Columns = {}
+        for field in BAR_FIELDS:
+            joined[field] = np.concatenate([part[field] for part in parts])
+            joined[field].flags.writeable = False
+        return joined
 
-    async def _load_part(
+    async def _borrow(
         self, symbol: str, period_s: int, start_ns: int, end_ns: int
-    ) -> tuple[npt.NDArray[Any], int]:
+    ) -> tuple[Columns, int]:
+        """One loan, which may end once its memory is mapped here."""
         async with self._context(
             'load_bars', symbol=symbol, period_s=period_s,
             start_ns=start_ns, end_ns=end_ns,
         ) as (_, found):
-            rows = np.empty(found['rows'], BAR_DTYPE)
-            if found['segment']:
-                columns = Segment.attach(found['segment']).columns
-                for at in range(0, len(rows), 1 << 14):
-                    part = rows[at:at + (1 << 14)]
-                    for field in BAR_DTYPE.names or ():
-                        part[field] = columns[field][at:at + len(part)]
-        return rows, int(found['next_ns'])
+            if not found['segment']:
+                return {f: np.empty(0, BAR_DTYPE[f]) for f in BAR_FIELDS}, 0
+            columns = Segment.attach(found['segment']).columns
+        rows = found['rows']
+        return (
+            {field: columns[field][:rows] for field in BAR_FIELDS},
+            int(found['next_ns']),
+        )
 
     async def gaps(
         self, instrument_id: str, period_s: int, start_ns: int, end_ns: int
@@ -215,3 +242,13 @@ class StoreClient:
             await self._tree.find(_DAEMON), _ENDPOINTS, endpoint, **kwargs
         ) as found:
             yield found
+
+
+def rows_of(columns: Columns) -> npt.NDArray[Any]:
+    """Columns put together as `BAR_DTYPE` rows."""
+    rows = np.empty(len(columns['time']), BAR_DTYPE)
+    for at in range(0, len(rows), _BLOCK):
+        part = rows[at:at + _BLOCK]
+        for field in BAR_FIELDS:
+            part[field] = columns[field][at:at + len(part)]
+    return rows

@@ -9,18 +9,17 @@ import os
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 import trio
 
-from ...clock import NS_PER_S
 from ...config import StorageSettings
 from ...errors import PikerError
 from ...messages import FlumeInfo
-from ..bars import BAR_DTYPE
-from ..shm import Segment
+from ..shm import SHM_DIR
 from .names import TableId, bars_kind
 from .ranges import Gap, without
 from .recorder import Recorder
@@ -42,8 +41,6 @@ _VACUUM_EVERY_S = 3600.0
 # How long what is left may take to write when the daemon ends; the root
 # kills it after that.
 _FINISH_S = 4.0
-# Bars lent at once: 64 bytes each.
-LOAN_BARS = 1 << 20
 
 
 class Keeper:
@@ -139,45 +136,23 @@ class Keeper:
         Stored bars in a segment of shared memory, for as long as it is open.
 
         At most `LOAN_BARS`; ``next_ns`` is where to go on, 0 at the end.
+        Cancelled, it ends after the piece it is at.
         """
-        found = await trio.to_thread.run_sync(
-            partial(self._stage, symbol, period_s, start_ns, end_ns),
+        from .lending import lend
+
+        name = f'{self._prefix}loan{next(self._loans)}'
+        loan = await trio.to_thread.run_sync(
+            partial(
+                lend, self.store, name, symbol, period_s, start_ns, end_ns,
+                trio.from_thread.check_cancelled,
+            ),
             limiter=self._readers,
         )
         try:
-            yield found
+            yield asdict(loan)
         finally:
-            if found['segment']:
-                Segment.attach(found['segment']).unlink()
-
-    def _stage(
-        self, symbol: str, period_s: int, start_ns: int, end_ns: int
-    ) -> dict[str, Any]:
-        from .schema import pack_into
-
-        bounds = self.store.bounds(symbol, f'bars_{period_s}s')
-        nothing = {'segment': '', 'rows': 0, 'next_ns': 0}
-        if bounds is None:
-            return nothing
-        period = period_s * NS_PER_S
-        start_ns = max(start_ns, bounds[0])
-        end_ns = min(end_ns, bounds[1] + period)
-        while start_ns < end_ns:
-            stop = min(end_ns, start_ns + LOAN_BARS * period)
-            frame = self.store.bars_frame(symbol, period_s, start_ns, stop)
-            start_ns = stop
-            if len(frame):
-                break
-        else:
-            return nothing
-        name = f'{self._prefix}loan{next(self._loans)}'
-        segment = Segment.create(name, BAR_DTYPE, len(frame))
-        pack_into(frame, segment.columns)
-        return {
-            'segment': name,
-            'rows': len(frame),
-            'next_ns': start_ns if start_ns < end_ns else 0,
-        }
+            if loan.segment:
+                (SHM_DIR / loan.segment).unlink(missing_ok=True)
 
     async def gaps(
         self, symbol: str, period_s: int, start_ns: int, end_ns: int

@@ -19,7 +19,7 @@ from .catalog import list_tables
 from .gaps import Gap, find_gaps
 from .layout import clusters
 from .names import TICKS, TableId, bars_kind, join, table_root
-from .scan import END_NS, collect, read_rows, scan
+from .scan import END_NS, collect, read_rows, scan, whole
 from .schema import dtype_of
 from .table import Snapshot, Table, translated
 
@@ -206,9 +206,7 @@ class StoreReader:
         kind = table.id.kind
         empty = scan(kind, Snapshot('', 0, ())).collect()
         return table.reading(
-            lambda snapshot: pl.concat([
-                empty, *collect(kind, snapshot, low, high, self.options)
-            ]),
+            lambda snapshot: whole(kind, snapshot, low, high, self.options),
             empty,
         )
 

@@ -4,7 +4,7 @@ Reading a snapshot: prune files by their times, merge only what overlaps.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,11 +13,11 @@ import numpy.typing as npt
 import polars as pl
 
 from .layout import DataFile, clusters, in_range
-from .names import join
+from .names import TICKS, join
 from .schema import WRITTEN, columns_of, dedupe, dtype_of, pack_into
 from .table import Snapshot
 
-__all__ = ['END_NS', 'collect', 'read_rows', 'scan']
+__all__ = ['END_NS', 'ahead', 'collect', 'read_rows', 'scan', 'whole']
 
 END_NS = 1 << 62
 # Read at once; bounds the memory besides the result itself.
@@ -108,19 +108,36 @@ def collect(
     Each is checked: a table that another engine has rearranged is merged.
     """
     for low, high in _chunks(snapshot, start_ns, end_ns):
-        frame = scan(kind, snapshot, low, high, options).collect()
-        if not _in_order(kind, frame):
-            frame = scan(
-                kind, snapshot, low, high, options, merge=True
-            ).collect()
-        yield frame
+        yield whole(kind, snapshot, low, high, options)
+
+
+def whole(
+    kind: str,
+    snapshot: Snapshot,
+    start_ns: int,
+    end_ns: int,
+    options: Mapping[str, str] | None,
+) -> pl.DataFrame:
+    """All of the same rows in one frame, checked in the same way."""
+    frame = scan(kind, snapshot, start_ns, end_ns, options).collect()
+    if _in_order(kind, frame):
+        return frame
+    return scan(
+        kind, snapshot, start_ns, end_ns, options, merge=True
+    ).collect()
 
 
 def _in_order(kind: str, frame: pl.DataFrame) -> bool:
-    times = frame['time'].to_numpy()
-    if kind == 'ticks':
-        return bool((times[1:] >= times[:-1]).all())
-    return bool((times[1:] > times[:-1]).all())
+    follows = np.greater_equal if kind == TICKS else np.greater
+    last: npt.NDArray[Any] | None = None
+    for chunk in frame['time'].get_chunks():
+        times = chunk.to_numpy()
+        if last is not None and not follows(times[:1], last).all():
+            return False
+        if not follows(times[1:], times[:-1]).all():
+            return False
+        last = times[-1:] if len(times) else last
+    return True
 
 
 def _chunks(
@@ -160,14 +177,20 @@ def read_rows(
         memory = mmap.mmap(-1, most * dtype.itemsize)
         out = np.frombuffer(memory, dtype)
     at = 0
-    for frame in _ahead(frames):
+    for frame in ahead(frames):
         pack_into(frame, out[at:at + len(frame)])
         at += len(frame)
     return out[:at]
 
 
-def _ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Read the next frame while the one before is worked on."""
+def ahead(
+    frames: Iterator[pl.DataFrame],
+) -> Generator[pl.DataFrame, None, None]:
+    """
+    Read the next frame while the one before is worked on.
+
+    Close it, or read it to the end: it has a thread.
+    """
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, frames, None)
         while (frame := coming.result()) is not None:

@@ -31,7 +31,7 @@ from deltalake.schema import Field, PrimitiveType, Schema
 
 from ...errors import PikerError, StorageError
 from .layout import DataFile
-from .names import TableId, is_remote
+from .names import TICKS, TableId, is_remote
 from .repair import mend_log, sweep, torn_files
 from .schema import WRITTEN, delta_fields
 
@@ -47,7 +47,12 @@ _COMMIT_RETRIES = 100
 # Kept this long: what readers of an older snapshot may still be reading, and
 # what a writer may be about to commit.
 SAFE_RETENTION_H = 24
-_ROW_GROUP = 1 << 17
+# Rows of a row group.  Larger ones share more of a dictionary (bars: 14 % less
+# on disk), smaller ones cost less to open for a short range.
+_BAR_GROUP = 1 << 18
+_TICK_GROUP = 1 << 17
+# The default encodings are quicker to set up and as good for less.
+_FEW_ROWS = 1000
 _PROPERTIES = {
     'delta.checkpointInterval': '50',
     'delta.dataSkippingStatsColumns': f'time,{WRITTEN}',
@@ -107,17 +112,23 @@ def _way_out(text: str, where: str) -> str:
     return '`piker store info` shows what can be read.'
 
 
-def _writer_properties(rows: int) -> deltalake.WriterProperties:
-    # Times differ by a constant: delta encoding makes nothing of them.  For
-    # a few rows the default is as good and quicker to set up.
-    encoded = deltalake.ColumnProperties(
-        dictionary_enabled=False, encoding='DELTA_BINARY_PACKED'
-    )
+def _writer_properties(kind: str, rows: int) -> deltalake.WriterProperties:
+    encodings = None
+    if rows > _FEW_ROWS:
+        plain = deltalake.ColumnProperties(dictionary_enabled=False)
+        # Times differ by a constant: delta encoding makes nothing of them.
+        delta = deltalake.ColumnProperties(
+            dictionary_enabled=False, encoding='DELTA_BINARY_PACKED'
+        )
+        encodings = {'time': delta}
+        if kind != TICKS:
+            # Prices repeat, their weighted means do not.
+            encodings['vwap'] = plain
     return deltalake.WriterProperties(
         compression='ZSTD',
         compression_level=1,
-        max_row_group_size=_ROW_GROUP,
-        column_properties={'time': encoded} if rows > 1000 else None,
+        max_row_group_size=_TICK_GROUP if kind == TICKS else _BAR_GROUP,
+        column_properties=encodings,
     )
 
 
@@ -291,7 +302,7 @@ class Table:
                 pl.lit(self._newest_write, pl.Int64).alias(WRITTEN)
             ),
             mode='append',
-            writer_properties=_writer_properties(len(frame)),
+            writer_properties=_writer_properties(self.id.kind, len(frame)),
             commit_properties=deltalake.CommitProperties(
                 max_commit_retries=_COMMIT_RETRIES,
                 app_transactions=rings,
@@ -325,7 +336,9 @@ class Table:
                         predicate=(
                             f'time >= {start_ns} AND time < {end_ns}'
                         ),
-                        writer_properties=_writer_properties(len(frame)),
+                        writer_properties=_writer_properties(
+                            self.id.kind, len(frame)
+                        ),
                     )
                     return
                 except CommitFailedError as err:
