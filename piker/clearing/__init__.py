@@ -1,6 +1,10 @@
 """
 Clearing: orders, dark orders, alerts, risk and positions, apart from windows.
 
-Will run in ``emsd``.  It offers nothing yet: no order can be placed, live or
-on paper.
+`core` decides, without I/O; it runs in ``emsd``, where `ems` joins it with
+the market, the gateways, the journal and the clients.  `open_ems` is how a
+client takes part.
 """
+from .client import EmsClient, EventStream, open_ems
+
+__all__ = ['EmsClient', 'EventStream', 'open_ems']

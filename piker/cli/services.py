@@ -114,6 +114,8 @@ def _print(found: TreeReport) -> None:
         ])
     if found.store:
         _print_store(found.store)
+    if found.ems:
+        _print_ems(found.ems)
     if found.tree.clients:
         print_table('\nclients', [('client', 'left'), ('pid', 'right')], [
             [client.name, str(client.pid)] for client in found.tree.clients
@@ -153,6 +155,23 @@ def _record_notes(record: RecordStatus) -> str:
         for name in ('lost', 'torn', 'refused', 'errors')
     }, False)
     return ': '.join(filter(None, (notes, record.error)))
+
+
+def _print_ems(ems: dict[str, Any]) -> None:
+    print_table('\norders', [
+        ('open', 'right'), ('dark', 'right'), ('alerts', 'right'),
+        ('gateways', 'left'), ('journal', 'left'), ('commit ms', 'right'),
+        ('halted', 'left'),
+    ], [[
+        str(ems['open']), str(ems['dark']), str(ems['alerts']),
+        ', '.join(f'{n} {state}' for n, state in ems['gateways'].items()),
+        f'{ems["records"]:,} records, {ems["journal_bytes"] / 2**20:.1f} MiB',
+        f'{ems["commit_ms"]:.2f}',
+        ', '.join(
+            f'{name or "all"}: {why or "yes"}'
+            for name, why in ems['halted'].items()
+        ),
+    ]])
 
 
 def _where(details: dict[str, Any]) -> str:

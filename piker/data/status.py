@@ -27,7 +27,8 @@ class TreeReport(msgspec.Struct):
     """
     The tree, its feeds and books, and each provider's counters.
 
-    ``store`` is what ``stored`` says of itself, ``None`` unless it runs.
+    ``store`` is what ``stored`` says of itself and ``ems`` what ``emsd``
+    does, ``None`` unless it runs.
     """
 
     tree: TreeStatus
@@ -35,11 +36,12 @@ class TreeReport(msgspec.Struct):
     providers: dict[str, Any]
     books: list[BookStatus] = []
     store: StoreStatus | None = None
+    ems: dict[str, Any] | None = None
 
 
 async def report(client: TreeClient) -> TreeReport:
     """
-    Ask the root, and every ``brokerd`` and the ``stored`` that are up.
+    Ask the root, every ``brokerd``, ``stored`` and ``emsd`` that are up.
 
     One that dies meanwhile is left out.
     """
@@ -67,6 +69,16 @@ async def report(client: TreeClient) -> TreeReport:
             return
         found.store = unpack(StoreStatus, answer)
 
+    async def ask_ems() -> None:
+        try:
+            info = await client.find('emsd')
+            answer = await client.call(
+                info, 'piker.clearing.endpoints', 'ems_status'
+            )
+        except DaemonError:
+            return
+        found.ems = answer['ems']
+
     async with trio.open_nursery() as nursery:
         for daemon in found.tree.daemons:
             if daemon.state != 'up':
@@ -75,5 +87,7 @@ async def report(client: TreeClient) -> TreeReport:
                 nursery.start_soon(ask, daemon)
             elif daemon.name == 'stored':
                 nursery.start_soon(ask_store)
+            elif daemon.name == 'emsd':
+                nursery.start_soon(ask_ems)
     found.feeds.sort(key=lambda feed: feed.symbol)
     return found

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -106,7 +107,8 @@ async def serve(
     """
     Run a root until SIGINT or SIGTERM, or until its last client has left.
 
-    ``daemons`` are started right away.  A second signal, or a shutdown that
+    ``daemons`` are started right away, and so is ``emsd`` if orders wait for
+    it.  A second signal, or a shutdown that
     takes longer than 15 s, ends everything hard.
     """
     stop = trio.Event()
@@ -116,11 +118,28 @@ async def serve(
             log.info('pikerd is up at %s (pid %d)', tree, os.getpid())
             for name in daemons:
                 services.ensure(name)
+            if _orders_wait(settings):
+                services.ensure('emsd')
             if until_idle:
                 nursery.start_soon(_stop_when_idle, services, stop)
             await stop.wait()
         nursery.cancel_scope.cancel()
     log.info('pikerd has ended')
+
+
+def _orders_wait(settings: dict[str, Any]) -> bool:
+    """
+    Whether the journal of orders may have some to look after.
+
+    ``emsd`` leaves a mark beside it while it has none.
+    """
+    # Clients import this module too, and have no use for pydantic.
+    from ..config import data_dir
+
+    own = settings.get('ems', {}).get('journal', '')
+    journal = Path(own) if own else data_dir() / 'ems.sqlite'
+    idle = journal.with_name(f'{journal.name}.idle')
+    return journal.exists() and not idle.exists()
 
 
 async def _stop_when_idle(services: Services, stop: trio.Event) -> None:

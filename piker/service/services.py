@@ -80,6 +80,12 @@ DAEMONS: dict[str, DaemonSpec] = {
         needs_part=True,
         rank=1,
     ),
+    'emsd': DaemonSpec(
+        'piker.clearing.daemon',
+        'emsd',
+        serves=('piker.clearing.endpoints',),
+        rank=2,
+    ),
     'stored': DaemonSpec(
         'piker.data.storage.daemon',
         'stored',

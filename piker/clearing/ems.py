@@ -1,0 +1,475 @@
+"""
+What joins the core with the market, the gateways, the journal and clients.
+
+Every input is taken by the core at once, in the task that it arrives in, and
+what follows from it is carried out before any other input: into the journal,
+to the gateways, to the clients.  None of that waits for anything but the
+disk, so inputs never overtake each other and a trigger is on its way in the
+same breath as its tick.
+"""
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from ..clock import NS_PER_MS, NS_PER_S, Clock
+from ..config import AccountSettings, EmsSettings, data_dir
+from ..data import Quote, Ticks
+from ..errors import BadInput, PikerError
+from ..instruments import Instrument, InstrumentId
+from ..orders import (
+    Abilities,
+    Alert,
+    DialogView,
+    GatewayMessage,
+    Notice,
+    OrderChange,
+    OrderRequest,
+)
+from ..service import TreeClient
+from .core import Core
+from .effects import Effects
+from .gateways import Gateways
+from .hub import Hub
+from .journal import Journal
+from .market import Market, latest_trade
+from .paper import paper_file
+from .paperstore import PaperStore
+from .records import InstrumentKnown
+from .wire import EmsSnapshot
+
+__all__ = ['Ems', 'open_ems_core']
+
+log = logging.getLogger(__name__)
+
+# What a client is told of the past.
+_OLD_DIALOGS = 1000
+_OLD_FILLS = 1000
+# How long an order waits for a feed or a gateway to be opened first.
+_OPEN_WITHIN_S = 15.0
+# Urgent records are forced to the disk so long after they were sent.
+_SYNC_AFTER_S = 0.005
+_LOOK_S = 5.0
+
+
+class Ems:
+    """
+    The one owner of a `Core`; satisfies `MarketSink` and `GatewaySink`.
+
+    Made by `open_ems_core`.
+    """
+
+    def __init__(self, core: Core, journal: Journal, clock: Clock) -> None:
+        self.core = core
+        self.hub = Hub()
+        self.market: Market
+        self.gateways: Gateways
+        self._journal = journal
+        self._clock = clock
+        self._instruments: dict[str, Instrument] = {}
+        self._error: BaseException | None = None
+        self._failed = trio.Event()
+        self._moved = trio.Event()
+        self._unsynced = trio.Event()
+        self._commit_ns = 0
+        self._triggers = 0
+        self._idle = journal.path.with_name(f'{journal.path.name}.idle')
+        self._marked = False
+
+    # effects
+
+    def carry_out(self, effects: Effects) -> None:
+        """
+        Journal, send, tell; raises `DaemonError` if the journal fails.
+
+        The core has moved on by then, so that ends this process: the next
+        one begins with what the journal has.
+        """
+        if effects.records:
+            self._append(effects)
+        for account, command in effects.commands:
+            self.gateways.send(account, command)
+        self.hub.publish(effects.news)
+        if effects.urgent:
+            self._triggers += 1
+            self._unsynced.set()
+        if effects:
+            self._look_at_market()
+            self._moved.set()
+
+    def _append(self, effects: Effects) -> None:
+        try:
+            if self._marked:
+                self._idle.unlink(missing_ok=True)
+                self._marked = False
+            began = time.perf_counter_ns()
+            self._journal.append(effects.records, urgent=effects.urgent)
+            self._commit_ns = time.perf_counter_ns() - began
+        except BaseException as err:
+            self._fail(err)
+            raise
+
+    def _fail(self, err: BaseException) -> None:
+        self._error = err
+        self._failed.set()
+
+    def _look_at_market(self) -> None:
+        wanted = set(self.core.symbols_wanted)
+        for paper in self.gateways.papers:
+            wanted |= paper.symbols
+        self.market.want(wanted)
+
+    def _take(self, make: Callable[[], Effects]) -> None:
+        """An input that nobody asked for: what breaks there ends us."""
+        try:
+            self.carry_out(make())
+        except BaseException as err:
+            self._fail(err)
+            raise
+
+    # the market
+
+    def on_instrument(self, instrument: Instrument) -> None:
+        self._instruments[instrument.id] = instrument
+        self.core.add_instrument(instrument)
+        for paper in self.gateways.papers:
+            paper.add_instrument(instrument)
+
+    def on_market(self, symbol: str, quote: Quote | None) -> None:
+        now = self._clock.now_ns()
+        for paper in self.gateways.papers:
+            self._show(paper, symbol, quote)
+        self._take(
+            lambda: self.core.on_market(symbol, quote is not None, now)
+        )
+        if quote is not None:
+            self._take(
+                lambda: self.core.on_ticks(symbol, latest_trade(quote), now)
+            )
+
+    @staticmethod
+    def _show(paper: Any, symbol: str, quote: Quote | None) -> None:
+        if quote is None:
+            paper.on_market(symbol, False)
+            return
+        paper.on_market(
+            symbol, True, (quote.bid, quote.bid_size),
+            (quote.ask, quote.ask_size),
+        )
+
+    def on_ticks(self, symbol: str, ticks: Ticks) -> None:
+        # The way of a trigger: the core first, and no needless call.
+        effects = self.core.on_ticks(symbol, ticks, self._clock.now_ns())
+        if effects:
+            self._take(lambda: effects)
+        for paper in self.gateways.papers:
+            paper.on_ticks(symbol, ticks)
+
+    # gateways
+
+    def on_gateway(self, account: str, abilities: Abilities | None) -> None:
+        now = self._clock.now_ns()
+        if abilities is None:
+            self._take(lambda: self.core.gateway_lost(account, now))
+            return
+        for paper in self.gateways.papers:
+            for symbol, instrument in self._instruments.items():
+                paper.add_instrument(instrument)
+                self._show(paper, symbol, self.market.quote(symbol))
+        self._take(lambda: self.core.gateway_up(account, abilities, now))
+
+    def on_messages(
+        self, account: str, messages: list[GatewayMessage]
+    ) -> None:
+        now = self._clock.now_ns()
+        self._take(lambda: self.core.on_messages(account, messages, now))
+
+    def on_trouble(self, account: str, text: str) -> None:
+        self.hub.publish([Notice(
+            time_ns=self._clock.now_ns(), text=text, account=account
+        )])
+
+    # clients: each raises `BadInput` with nothing changed
+
+    async def submit(
+        self, client: str, requests: list[OrderRequest]
+    ) -> list[DialogView]:
+        """Take on orders, all or none; their dialogs, journalled."""
+        requests = [self._checked(request) for request in requests]
+        await self._ready(
+            {r.symbol for r in requests}, {r.account for r in requests}
+        )
+        self.carry_out(
+            self.core.submit(client, requests, self._clock.now_ns())
+        )
+        return [self.core.dialog(r.account, r.oid) for r in requests]
+
+    def _checked(self, request: OrderRequest) -> OrderRequest:
+        symbol = InstrumentId.parse(request.symbol)
+        provider = self.gateways.check(request.account).provider
+        if provider and symbol.provider != provider:
+            raise BadInput(
+                f'{symbol} is not traded at {provider}, where account '
+                f'{request.account!r} is: name one of its symbols, or '
+                'another account'
+            )
+        checked: OrderRequest = _replaced(request, symbol=str(symbol))
+        return checked
+
+    async def _ready(self, symbols: set[str], accounts: set[str]) -> None:
+        """
+        Have what orders need opened, side by side, if it is not.
+
+        An instrument or account that is known already is not waited for
+        longer than is polite.
+        """
+        errors: list[PikerError] = []
+
+        async def open_one(
+            opened: Callable[[str], Any], name: str, known: bool
+        ) -> None:
+            try:
+                with trio.move_on_after(_OPEN_WITHIN_S):
+                    await opened(name)
+            except PikerError as err:
+                if not known:
+                    errors.append(err)
+
+        missing = [s for s in symbols if not self.market.is_open(s)]
+        shut = [a for a in accounts if not self.gateways.is_open(a)]
+        if missing or shut:
+            async with trio.open_nursery() as nursery:
+                for name in missing:
+                    nursery.start_soon(
+                        open_one, self.market.opened, name,
+                        name in self._instruments,
+                    )
+                for name in shut:
+                    nursery.start_soon(
+                        open_one, self.gateways.opened, name, False
+                    )
+        if errors:
+            raise errors[0]
+        for name in symbols:
+            if name not in self._instruments:
+                raise PikerError(
+                    f'{name}: its feed could not be opened within '
+                    f'{_OPEN_WITHIN_S:.0f} s'
+                )
+
+    def change(self, client: str, change: OrderChange) -> DialogView:
+        """Give an open order new values."""
+        self.carry_out(
+            self.core.change(client, change, self._clock.now_ns())
+        )
+        return self.core.dialog(change.account, change.oid)
+
+    def cancel(self, client: str, account: str, oid: str) -> DialogView:
+        """Cancel an order."""
+        self.carry_out(
+            self.core.cancel(client, account, oid, self._clock.now_ns())
+        )
+        return self.core.dialog(account, oid)
+
+    def cancel_all(self, client: str, account: str, symbol: str) -> None:
+        """Cancel every order of an account and symbol (empty: of all)."""
+        self.carry_out(self.core.cancel_all(
+            client, account, symbol, now_ns=self._clock.now_ns()
+        ))
+
+    def halt(self, client: str, account: str, reason: str) -> None:
+        """Block new orders and cancel all, until `resume`."""
+        self.carry_out(self.core.halt(
+            client, account, reason, now_ns=self._clock.now_ns()
+        ))
+
+    def resume(self, client: str, account: str) -> None:
+        """Lift a halt."""
+        self.carry_out(self.core.resume(
+            client, account, now_ns=self._clock.now_ns()
+        ))
+
+    async def add_alert(self, client: str, alert: Alert) -> Alert:
+        """Tell of a price once."""
+        symbol = str(InstrumentId.parse(alert.symbol))
+        alert = _replaced(alert, symbol=symbol)
+        await self._ready({symbol}, set())
+        self.carry_out(
+            self.core.add_alert(client, alert, self._clock.now_ns())
+        )
+        found = self.core.alerts(waiting_only=False)
+        return next((a for a in found if a.aid == alert.aid), alert)
+
+    def drop_alert(self, client: str, aid: str) -> None:
+        """Forget an alert."""
+        self.carry_out(
+            self.core.drop_alert(client, aid, self._clock.now_ns())
+        )
+
+    # what is so now
+
+    def snapshot(self) -> EmsSnapshot:
+        """What a client is told first."""
+        dialogs = self.core.dialogs()
+        over = [d for d in dialogs if d.status.final]
+        old = {id(d) for d in over[:-_OLD_DIALOGS]}
+        return EmsSnapshot(
+            dialogs=[d for d in dialogs if id(d) not in old],
+            fills=self.core.fills()[-_OLD_FILLS:],
+            positions=self.core.positions(),
+            accounts=self.core.accounts(),
+            alerts=self.core.alerts(),
+            notices=list(self.hub.notices),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """As ``piker services`` shows it."""
+        return {
+            'open': self._count_open(),
+            'dark': self._count_dark(),
+            'alerts': len(self.core.alerts()),
+            'triggers': self._triggers,
+            'halted': self.core.halted,
+            'gateways': self.gateways.status(self.core.ready),
+            'symbols': self.market.status,
+            'clients': self.hub.clients,
+            'journal': str(self._journal.path),
+            'journal_bytes': _size(self._journal.path),
+            'records': self._journal.last,
+            'commit_ms': self._commit_ns / NS_PER_MS,
+        }
+
+    def _count_open(self) -> int:
+        return len(self.core.dialogs(open_only=True))
+
+    def _count_dark(self) -> int:
+        found = self.core.dialogs(open_only=True)
+        return sum(d.status == 'dark' for d in found)
+
+    # tasks
+
+    def begin(self) -> None:
+        """Open what the journal says is under way."""
+        for account in {
+            d.request.account for d in self.core.dialogs(open_only=True)
+        }:
+            try:
+                self.gateways.start(account)
+            except PikerError as err:
+                log.warning('open orders are not looked after: %s', err)
+                self.on_trouble(account, str(err))
+        self._look_at_market()
+        self._mark()
+
+    def _mark(self) -> None:
+        """
+        Leave word for the next start of the tree whether we are needed.
+
+        The mark says that nothing here waits for anything; it is taken away
+        before the first record that may change that.
+        """
+        busy = self._count_open() or self.core.alerts()
+        if not busy and not self._marked:
+            self._idle.touch()
+            self._marked = True
+
+    async def keep_time(self) -> None:
+        """Give the core its turn when it is due."""
+        while True:
+            self._moved = trio.Event()
+            due = self.core.deadline_ns()
+            now = self._clock.now_ns()
+            if due is not None and due <= now:
+                self._take(lambda: self.core.on_time(self._clock.now_ns()))
+                await trio.sleep(0.001)
+                continue
+            pause = _LOOK_S if due is None else (due - now) / NS_PER_S
+            with trio.move_on_after(min(pause, _LOOK_S)):
+                await self._moved.wait()
+
+    async def keep_synced(self) -> None:
+        """Force to the disk what was sent without waiting for that."""
+        while True:
+            await self._unsynced.wait()
+            self._unsynced = trio.Event()
+            await trio.sleep(_SYNC_AFTER_S)
+            try:
+                self._journal.sync()
+            except BaseException as err:
+                self._fail(err)
+                raise
+
+    async def keep_marked(self) -> None:
+        """Keep the word for the next start true."""
+        while True:
+            await trio.sleep(_LOOK_S)
+            self._mark()
+
+    async def raise_failure(self) -> None:
+        """What has made the core unusable, once something has."""
+        await self._failed.wait()
+        assert self._error is not None
+        raise self._error
+
+
+def _replaced(struct: Any, **values: Any) -> Any:
+    return type(struct)(**{
+        name: values.get(name, getattr(struct, name))
+        for name in struct.__struct_fields__
+    })
+
+
+def _size(path: Path) -> int:
+    files = (path, path.with_name(f'{path.name}-wal'))
+    return sum(f.stat().st_size for f in files if f.exists())
+
+
+@asynccontextmanager
+async def open_ems_core(
+    tree: TreeClient,
+    registry: str,
+    settings: Mapping[str, Any],
+    clock: Clock,
+) -> AsyncGenerator[Ems, None]:
+    """
+    The execution management system of a tree, with its journal replayed.
+
+    Raises `DataError` for a journal that cannot be used, `StorageError` for
+    the paper accounts'; while it is open, whatever makes it unusable.
+    """
+    own = EmsSettings(**settings.get('ems', {}))
+    accounts = {
+        name: AccountSettings(**account)
+        for name, account in settings['accounts'].items()
+    }
+    path = Path(own.journal) if own.journal else data_dir() / 'ems.sqlite'
+    sim_url = settings.get('providers', {}).get('sim', {}).get('url', '')
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(path, clock.now_ns()))
+        store = stack.enter_context(PaperStore(paper_file(path)))
+        core = Core(accounts, int(own.answer_within_s * NS_PER_S))
+        ems = Ems(core, journal, clock)
+        for entry in journal.entries():
+            core.apply(entry.record)
+            if isinstance(entry.record, InstrumentKnown):
+                instrument = entry.record.instrument
+                ems._instruments[instrument.id] = instrument
+        ems.market = Market(registry, ems)
+        ems.gateways = Gateways(
+            accounts, ems, tree, store, clock, sim_url=sim_url
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(ems.gateways.run)
+            await nursery.start(ems.market.run)
+            nursery.start_soon(ems.raise_failure)
+            ems.begin()
+            for task in (ems.keep_time, ems.keep_synced, ems.keep_marked):
+                nursery.start_soon(task)
+            yield ems
+            nursery.cancel_scope.cancel()

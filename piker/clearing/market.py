@@ -1,0 +1,244 @@
+"""
+The market as ``emsd`` follows it: a feed for each symbol that is wanted.
+
+Ticks go to the sink straight from the task that reads them, and only while
+the feed is live.  What was missed while it was not is never handed on; when
+it is live again, its latest state comes first.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import trio
+
+from ..data import Feed, FeedState, Flume, Quote, Ticks, open_feed
+from ..data.ticks import Kind
+from ..errors import PikerError
+from ..instruments import Instrument
+
+__all__ = ['Market', 'MarketSink', 'latest_trade']
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.1
+# How long a feed that nobody wants any more is kept.
+_LINGER_S = 60.0
+_RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+class MarketSink(Protocol):
+    """Who is told; nothing in it may wait."""
+
+    def on_instrument(self, instrument: Instrument) -> None:
+        """A feed has been opened; before anything else of it."""
+
+    def on_market(self, symbol: str, quote: Quote | None) -> None:
+        """A feed is live and stands at ``quote``, or is not: ``None``."""
+
+    def on_ticks(self, symbol: str, ticks: Ticks) -> None:
+        """Ticks of a live feed, in order."""
+
+
+class _Follower:
+    """One symbol."""
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.flume: Flume | None = None
+        self.live = False
+        self.error: PikerError | None = None
+        self.tried = trio.Event()
+        self.unwanted_since: float | None = None
+
+
+class Market:
+    """
+    The feeds.
+
+    ``opener`` opens one, as `open_feed` does.  Run `run` in a task.
+    """
+
+    def __init__(
+        self, registry: str, sink: MarketSink, *, opener: Any = open_feed
+    ) -> None:
+        self._registry = registry
+        self._sink = sink
+        self._open_feed = opener
+        self._followers: dict[str, _Follower] = {}
+        self._wanted: set[str] = set()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(
+        self, task_status: Any = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Follow what is wanted until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for symbol in self._wanted:
+                self._start(symbol)
+            task_status.started()
+            await trio.sleep_forever()
+
+    @property
+    def status(self) -> dict[str, bool]:
+        """Symbol → whether its feed is live."""
+        return {f.symbol: f.live for f in self._followers.values()}
+
+    def want(self, symbols: Iterable[str]) -> None:
+        """From now on these, all of them and no others."""
+        wanted = set(symbols)
+        if wanted == self._wanted:
+            return
+        for symbol in self._wanted - wanted:
+            if follower := self._followers.get(symbol):
+                follower.unwanted_since = trio.current_time()
+        self._wanted = wanted
+        for symbol in wanted:
+            self._start(symbol)
+
+    async def opened(self, symbol: str) -> None:
+        """
+        Have a symbol's feed opened, and wait until that was tried.
+
+        Raises what kept it from opening.
+        """
+        follower = self._start(symbol)
+        if symbol not in self._wanted:
+            follower.unwanted_since = trio.current_time()
+        await follower.tried.wait()
+        if follower.flume is None and follower.error is not None:
+            raise follower.error
+
+    def quote(self, symbol: str) -> Quote | None:
+        """The latest quote of a feed that is live."""
+        follower = self._followers.get(symbol)
+        if follower is None or follower.flume is None or not follower.live:
+            return None
+        return follower.flume.quote()
+
+    def is_open(self, symbol: str) -> bool:
+        follower = self._followers.get(symbol)
+        return follower is not None and follower.flume is not None
+
+    def _start(self, symbol: str) -> _Follower:
+        follower = self._followers.get(symbol)
+        if follower is None:
+            follower = _Follower(symbol)
+            if self._nursery is None:
+                return follower
+            self._followers[symbol] = follower
+            self._nursery.start_soon(self._follow, follower)
+        if symbol in self._wanted:
+            follower.unwanted_since = None
+        return follower
+
+    async def _follow(self, follower: _Follower) -> None:
+        """One symbol until nobody wants it any more."""
+        failures = 0
+        try:
+            while not self._unwanted(follower):
+                try:
+                    async with self._open_feed(
+                        [follower.symbol], registry=self._registry,
+                        client='emsd',
+                    ) as feed:
+                        failures = 0
+                        await self._read(follower, feed)
+                        return
+                except PikerError as err:
+                    follower.error = err
+                    if not follower.tried.is_set():
+                        follower.tried.set()
+                        if follower.symbol not in self._wanted:
+                            return
+                    log.warning('no feed of %s: %s', follower.symbol, err)
+                finally:
+                    self._set_dead(follower)
+                    follower.flume = None
+                await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+                failures += 1
+        finally:
+            del self._followers[follower.symbol]
+
+    def _unwanted(self, follower: _Follower) -> bool:
+        since = follower.unwanted_since
+        return since is not None and (
+            trio.current_time() - since > _LINGER_S
+        )
+
+    async def _read(self, follower: _Follower, feed: Feed) -> None:
+        flume = follower.flume = feed[follower.symbol]
+        self._sink.on_instrument(flume.instrument)
+        if flume.state == FeedState.LIVE:
+            # Whoever waits for the feed finds it live.
+            self._set_live(follower, flume)
+        follower.tried.set()
+        while not self._unwanted(follower):
+            if flume.state == FeedState.LIVE:
+                await self._read_live(follower, flume)
+            else:
+                await trio.sleep(_LOOK_S)
+
+    async def _read_live(self, follower: _Follower, flume: Flume) -> None:
+        """Hand ticks on until the feed is not live any more."""
+        outages = _outages(flume)
+
+        def broken() -> bool:
+            return (
+                flume.state != FeedState.LIVE or _outages(flume) != outages
+            )
+
+        async def look() -> None:
+            while not (broken() or self._unwanted(follower)):
+                await trio.sleep(_LOOK_S)
+            nursery.cancel_scope.cancel()
+
+        # From the newest tick on: what was missed before is not looked at.
+        stream = flume.ticks()
+        self._set_live(follower, flume)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(look)
+                async for run in stream:
+                    if broken():
+                        break
+                    self._sink.on_ticks(follower.symbol, run)
+                nursery.cancel_scope.cancel()
+        finally:
+            stream.close()
+            self._set_dead(follower)
+
+    def _set_live(self, follower: _Follower, flume: Flume) -> None:
+        if not follower.live:
+            follower.live = True
+            self._sink.on_market(follower.symbol, flume.quote())
+
+    def _set_dead(self, follower: _Follower) -> None:
+        if follower.live:
+            follower.live = False
+            self._sink.on_market(follower.symbol, None)
+
+
+def _outages(flume: Flume) -> int:
+    counters = flume.counters
+    return counters['reconnects'] + counters['resets']
+
+
+def latest_trade(quote: Quote) -> Ticks:
+    """
+    The last price as a run of one trade of no size, with its own time.
+    """
+
+    def column(value: float, dtype: str) -> npt.NDArray[Any]:
+        return np.array([value], dtype)
+
+    return Ticks(
+        seq=column(0, 'u8'), time=column(quote.time, 'i8'),
+        recv=column(quote.recv, 'i8'), kind=column(Kind.TRADE, 'u1'),
+        side=column(0, 'i1'), price=column(quote.last, 'f8'),
+        size=column(0, 'f8'), id=column(-1, 'i8'), count=column(0, 'u4'),
+    )
