@@ -14,12 +14,15 @@ import trio
 
 from piker.clock import NS_PER_MS, NS_PER_S, VenueClock
 from piker.data.bars import BAR_DTYPE
-from piker.data.ticks import Kind
+from piker.data.ticks import TICK_DTYPE, Kind, TickColumns
 
 from .week_tape import TICK, Tape
 
 # 2025-07-31T23:00, a Thursday: midnight is an hour off, a week-end a day.
 START_NS = 1_754_002_800 * NS_PER_S
+# From here on a provider hands over columns rather than rows.
+_MANY = 16
+_COLUMN_TYPES = {'count': 'i8'}
 
 
 @dataclass
@@ -170,7 +173,15 @@ class Stream:
             rows.append(
                 (now, recv, int(kind), 0, price + away, 1.0, self.updates, 0)
             )
-        venue.subscription.rows(rows)
+        if len(rows) < _MANY:
+            venue.subscription.rows(rows)
+            return
+        venue.subscription.columns(TickColumns(*(
+            np.array(column, _COLUMN_TYPES.get(name, TICK_DTYPE[name]))
+            for name, column in zip(
+                TICK_DTYPE.names or (), zip(*rows, strict=True), strict=True
+            )
+        )))
 
     async def cut(self, seconds: float) -> None:
         """Lose the connection for a while."""
