@@ -28,6 +28,7 @@ NAMES = {
     'storage': 'loading stored bars, and other libraries on the same table',
     'ui': 'tick paint, pan, zoom, full view with a million bars',
     'hotpath': "where brokerd's time goes",
+    'dark': 'what a tick costs with 10 to 10,000 dark orders',
 }
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
     'name',
     [
         'startup', 'latency', 'memory', 'throughput', 'shm', 'storage', 'ui',
-        'hotpath',
+        'hotpath', 'dark',
     ],
 )
 def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
