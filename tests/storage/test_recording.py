@@ -170,11 +170,12 @@ async def test_a_bad_row_does_not_hold_up_the_rest(
     assert len(local.read_bars(SYMBOL, 1)) == 19
 
 
+@pytest.mark.parametrize('behind', [10, 500])
 async def test_late_trades_amend_what_is_stored(
-    local: Store, memory: Callable[..., Memory]
+    local: Store, memory: Callable[..., Memory], behind: int
 ) -> None:
     made = memory()
-    made.write(30)
+    made.write(behind + 20)
 
     async def during() -> None:
         await trio.sleep(0.3)

@@ -31,7 +31,7 @@ __all__ = [
 # Bars written at once, and how many of the newest are looked at again for
 # amendments by late trades.
 _BATCH_BARS = 1 << 17
-_LOOK_BACK = 64
+_LOOK_BACK = 600
 _BATCH_TICKS = 1 << 18
 
 
