@@ -24,8 +24,9 @@ __all__ = ['actor_state', 'daemon_life']
 
 log = logging.getLogger(__name__)
 
-# How long a daemon may take to end once its root is gone.
-_ORPHAN_GRACE_S = 2.0
+# How long a daemon may take to end once its root is gone: more than storage
+# takes to write what is left, less than the next root waits before it kills.
+_ORPHAN_GRACE_S = 2.5
 
 
 def actor_state() -> dict[str, Any]:
@@ -50,7 +51,7 @@ async def daemon_life(
     The frame of a daemon's persistent task.
 
     Sets up logging, leaves signals to the root, and ends the process if the
-    root dies: the body is cancelled, and after two seconds the process exits
+    root dies: the body is cancelled, and 2.5 seconds later the process exits
     hard.  Whatever is left in shared memory then is unlinked here, since no
     one else will before the tree's next start.
     """

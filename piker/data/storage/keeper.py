@@ -38,9 +38,9 @@ _WRITERS = 4
 _READERS = 2
 _COMPACT_CHECK_S = 20.0
 _VACUUM_EVERY_S = 3600.0
-# How long what is left may take to write when the daemon ends; the root
-# kills it after that.
-_FINISH_S = 4.0
+# How long what is left may take to write when the daemon ends: less than it
+# has, be it that the root stops it (3 s) or is gone (2.5 s, `child`).
+_FINISH_S = 2.0
 
 
 class Keeper:
