@@ -3,6 +3,7 @@ The library on a local directory and on an object store.
 """
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -353,3 +354,28 @@ def test_an_object_store_that_is_down_is_an_error_of_ours(
     store = Store('s3://tables/down', options)
     with pytest.raises(StorageError, match=r'object store can be reached'):
         store.append_bars(SYMBOL, 1, bars([1]))
+
+
+def test_what_replaces_a_file_is_on_disk_before_that_goes(
+    local: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in range(3):
+        local.append_bars(SYMBOL, 1, bars(range(at * 10, at * 10 + 10)))
+    path = local.table(SYMBOL, BARS).path
+    assert path is not None
+    before = set(path.glob('*.parquet'))
+    forced: list[Path] = []
+    fsync = os.fsync
+
+    def note(file: int) -> None:
+        assert before <= set(path.glob('*.parquet'))
+        forced.append(Path(f'/proc/self/fd/{file}').readlink())
+        fsync(file)
+
+    monkeypatch.setattr(os, 'fsync', note)
+    local.compact(SYMBOL, BARS, retention_h=0)
+    after = set(path.glob('*.parquet'))
+    assert not after & before
+    entries = set((path / '_delta_log').glob('*.json'))
+    assert {*after, path, path / '_delta_log'} <= set(forced)
+    assert entries & set(forced)

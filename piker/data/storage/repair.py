@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from .layout import DataFile
 
-__all__ = ['mend_log', 'sweep', 'torn_files']
+__all__ = ['force_to_disk', 'mend_log', 'sweep', 'torn_files']
 
 log = logging.getLogger(__name__)
 
@@ -99,3 +100,25 @@ def sweep(table: Path, older_than_s: float) -> list[str]:
             except FileNotFoundError:
                 continue
     return swept
+
+
+def force_to_disk(table: Path, files: Iterable[DataFile]) -> None:
+    """
+    Make these files and the log outlive a loss of power (fsync).
+
+    For before others are deleted, whose rows may be nowhere else: a commit by
+    itself is left to the system, see docs/storage.rst.
+    """
+    log_dir = table / _LOG
+    entries = [e for e in log_dir.iterdir() if e.is_file()]
+    whole = [table / file.path for file in files]
+    for path in (*whole, *entries, log_dir, table):
+        try:
+            opened = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            # A log entry that somebody has cleaned up, or a torn file.
+            continue
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

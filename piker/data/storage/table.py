@@ -32,7 +32,7 @@ from deltalake.schema import Field, PrimitiveType, Schema
 from ...errors import PikerError, StorageError
 from .layout import DataFile
 from .names import TICKS, TableId, is_remote
-from .repair import mend_log, sweep, torn_files
+from .repair import force_to_disk, mend_log, sweep, torn_files
 from .schema import WRITTEN, delta_fields
 
 __all__ = ['Snapshot', 'Table', 'translated']
@@ -350,6 +350,8 @@ class Table:
         """Delete files that no snapshot of the last hours needs."""
         delta = self.delta()
         with translated(self.uri, 'be swept'):
+            if self.path is not None:
+                force_to_disk(self.path, _files(delta))
             gone = delta.vacuum(
                 # whole hours: rounded up, so that no reader loses a file
                 retention_hours=math.ceil(retention_h),
