@@ -397,14 +397,15 @@ class TickWriter:
         at = words[_COMMITTED]
         end = at + len(columns[0])
         words[_RESERVED] = end
-        slot = at & self._mask
-        # what fits before the ring's end; the rest goes to its beginning
-        room = self._mask + 1 - slot
+        slot, stop = at & self._mask, end & self._mask
         for field, column in zip(self._arrays, columns, strict=True):
-            first = column[:room]
-            field[slot:slot + len(first)] = first
-            rest = column[room:]
-            field[:len(rest)] = rest
+            if slot < stop:
+                field[slot:stop] = column
+            else:
+                # what fits before the ring's end; the rest at its beginning
+                first = len(field) - slot
+                field[slot:] = column[:first]
+                field[:stop] = column[first:]
         words[_COMMITTED] = end
 
     def set_quote(self, **values: float) -> None:

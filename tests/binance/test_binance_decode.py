@@ -132,7 +132,7 @@ def mixed(draw):
         kind, data = draw(messages)
         name = draw(st.sampled_from(['x', 'x', 'x', 'y', 'z']))
         payload = combined(kind, data, name)
-        found += [(f'{name}@{kind}', payload)] * draw(st.integers(1, 40))
+        found += [(f'{name}@{kind}', payload)] * draw(st.integers(1, 80))
     for _ in range(draw(st.sampled_from([0, 0, 0, 1]))):
         at = draw(st.integers(0, len(found) - 1))
         name, payload = found[at]
@@ -179,7 +179,7 @@ def test_a_list_of_messages_does_what_each_of_them_does(found):
         if done:
             per_name = sum(n[0] == name for n, _ in found)
             event(f'columns: {got[name].in_columns > 0}')
-            assert not got[name].in_columns or per_name >= 64
+            assert not got[name].in_columns or per_name >= 128
 
 
 def book(update, name='x'):
@@ -197,7 +197,7 @@ def test_the_newest_event_moves_the_clock():
             'e': 'trade', 'E': ms + k % 90, 't': k, 'p': '1', 'q': '2',
             'T': ms, 'm': True,
         })
-        for k in range(100)
+        for k in range(200)
     ]
     assert router.route_list(*as_list(payloads[:5]))
     assert router._clock.now_ns() == NOW + 4 * 10 ** 6
@@ -208,7 +208,7 @@ def test_the_newest_event_moves_the_clock():
 def test_what_a_list_must_not_have():
     sink = Sink()
     router = Router(VenueClock(ManualClock(NOW)))
-    good = [book(k) for k in range(100)]
+    good = [book(k) for k in range(200)]
     # nothing is subscribed
     assert not router.route_list(*as_list(good))
     router.add(['x@bookTicker'], sink)
@@ -218,13 +218,13 @@ def test_what_a_list_must_not_have():
         assert not router.route_list(*as_list([*good, bad]))
     assert not sink.got
     assert router.route_list(text, many, recv)
-    assert sink.in_columns == len(sink.got) == 200
+    assert sink.in_columns == len(sink.got) == 400
     # another stream, and one that is gone
     router.add(['y@bookTicker'], sink)
     assert router.route_list(*as_list([*good, book(5, 'y')]))
     router.remove(['x@bookTicker'], sink)
     assert not router.route_list(*as_list(good))
-    assert len(sink.got) == 402
+    assert len(sink.got) == 802
 
 
 def test_a_book_among_ticks_in_a_list():
@@ -233,15 +233,17 @@ def test_a_book_among_ticks_in_a_list():
     router.add(['x@bookTicker'], ticks)
     router.add(['x@depth@100ms'], changes)
     depth = {'E': 1, 'U': 4, 'u': 5, 'b': [['1.5', '2']], 'a': []}
-    payloads = [book(k) for k in range(100)]
+    payloads = [book(k) for k in range(200)]
     payloads[50:50] = [
         combined('depth@100ms', depth),
         combined('depth@100ms', {**depth, 'u': 3}),
     ]
     assert router.route_list(*as_list(payloads))
-    assert len(ticks.got) == ticks.in_columns == 200
+    assert len(ticks.got) == ticks.in_columns == 400
     assert (len(changes.got), changes.bad) == (1, 1)
     assert changes.got[0].bids == [(1.5, 2.0)]
+    assert router.route_list(*as_list([combined('depth@100ms', depth)] * 200))
+    assert len(changes.got) == 201
 
 
 def test_a_bad_message_stops_nothing_else():

@@ -194,6 +194,7 @@ def test_a_plain_read_goes_by_columns():
 @pytest.mark.parametrize('odd', [
     trade(41, T0), trade(39, T0), trade(40, T0 - 1), trade(40, T0, 100.005),
     trade(40, T0, 0.0), trade(40, T0, 100.0, 0.0), trade(40, T0, count=0),
+    trade(40, T0, size=1e300), trade(40, T0, size=1e12),
     trade(40, T0 + DAY_NS), trade(40, T0 + 2 * 3600 * NS_PER_S),
     quote(38, 99.0, 101.0)[0], quote(41, math.nan, 101.0)[0],
     quote(41, -1.0, 101.0)[0], quote(-1, 99.0, 101.0)[0],

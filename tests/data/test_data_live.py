@@ -123,12 +123,14 @@ async def test_a_gap_in_the_middle_of_columns_is_filled_in_order(
         feed.columns(columns([*rows[3:5], *rows[6:8]]))
         # held back, as all that follows
         feed.columns(columns(rows[8:]))
+        feed.columns(columns(quote(2, 98.5, 101.5)))
         assert ids(feed) == list(range(8, 15))
+        assert feed.ring.reader().quote().bid == 99.5
         await settle()
         assert ids(feed) == list(range(8, 20))
         counts = counted(feed)
         assert (counts['gaps'], counts['trades']) == (1, 12)
-        assert feed.ring.reader().heard_ns == rows[-1][1]
+        assert feed.ring.reader().quote().bid == 98.5
 
 
 async def test_duplicates_are_dropped_and_counted(

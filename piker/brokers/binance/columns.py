@@ -5,6 +5,7 @@ What `decode` does a row at a time, for reads that bring hundreds.
 """
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -30,12 +31,13 @@ def tick_columns(
     ``None`` if there is anything among them but trades and bests of the book,
     or a number that the columns cannot hold.
     """
-    books: Any = [m for m in messages if type(m) is HotBookTicker]
+    # A message of the book makes two ticks, a trade one.
+    books_at = [type(m) is HotBookTicker for m in messages]
+    books: Any = list(compress(messages, books_at))
     deals: Any = [m for m in messages if type(m) in _DEALS]
     if len(books) + len(deals) < len(messages):
         return None
-    # A message of the book makes two ticks, a trade one.
-    is_book = np.array([type(m) is HotBookTicker for m in messages])
+    is_book = np.array(books_at)
     ends = np.cumsum(is_book + 1)
     many = int(ends[-1])
     bid = ends[is_book] - 2
@@ -57,7 +59,7 @@ def tick_columns(
     size[deal] = [d.q for d in deals]
     side[deal] = [_SELL if d.m else _BUY for d in deals]
     try:
-        id_[bid] = id_[ask] = [d.u for d in books]
+        id_[bid] = id_[ask] = np.array([d.u for d in books], np.int64)
         id_[deal] = [d.id for d in deals]
         time[deal] = [d.T * NS_PER_MS for d in deals]
         count[deal] = [

@@ -29,7 +29,7 @@ _TRADE, _BID, _ASK = int(Kind.TRADE), int(Kind.BID), int(Kind.ASK)
 _HEAD = b'{"stream":"'
 _NAME_AT = len(_HEAD)
 # From this many messages for one sink on, columns are quicker than rows.
-_MANY = 64
+_MANY = 128
 
 
 class _Combined(msgspec.Struct, Generic[T], gc=False):
