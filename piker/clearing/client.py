@@ -33,6 +33,7 @@ from ..messages import pack, unpack
 from ..orders import (
     AccountView,
     Alert,
+    AlertGone,
     AlertSide,
     Balance,
     DialogView,
@@ -223,7 +224,6 @@ class EmsClient:
     async def drop_alert(self, aid: str) -> None:
         """Forget an alert."""
         await self._call('drop_alert', aid=aid)
-        self.alerts.pop(aid, None)
 
     # waiting
 
@@ -354,6 +354,8 @@ class EmsClient:
                 self.accounts[event.account] = event
             case Alert():
                 self.alerts[event.aid] = event
+            case AlertGone():
+                self.alerts.pop(event.aid, None)
             case Notice():
                 self.notices.append(event)
 

@@ -84,13 +84,8 @@ class Ems:
 
     # effects
 
-    def carry_out(self, effects: Effects) -> None:
-        """
-        Journal, send, tell; raises `DaemonError` if the journal fails.
-
-        The core has moved on by then, so that ends this process: the next
-        one begins with what the journal has.
-        """
+    def _carry_out(self, effects: Effects) -> None:
+        """Journal, send, tell."""
         if effects.records:
             self._append(effects)
         for account, command in effects.commands:
@@ -104,16 +99,12 @@ class Ems:
             self._moved.set()
 
     def _append(self, effects: Effects) -> None:
-        try:
-            if self._marked:
-                self._idle.unlink(missing_ok=True)
-                self._marked = False
-            began = time.perf_counter_ns()
-            self._journal.append(effects.records, urgent=effects.urgent)
-            self._commit_ns = time.perf_counter_ns() - began
-        except BaseException as err:
-            self._fail(err)
-            raise
+        if self._marked:
+            self._idle.unlink(missing_ok=True)
+            self._marked = False
+        began = time.perf_counter_ns()
+        self._journal.append(effects.records, urgent=effects.urgent)
+        self._commit_ns = time.perf_counter_ns() - began
 
     def _fail(self, err: BaseException) -> None:
         self._error = err
@@ -125,13 +116,29 @@ class Ems:
             wanted |= paper.symbols
         self.market.want(wanted)
 
-    def _take(self, make: Callable[[], Effects]) -> None:
-        """An input that nobody asked for: what breaks there ends us."""
+    def _take(self, make: Callable[[int], Effects]) -> None:
+        """
+        An input: what breaks there ends this process.
+
+        The core has moved on by then, perhaps further than the journal; the
+        next process begins with what the journal has.
+        """
         try:
-            self.carry_out(make())
+            self._carry_out(make(self._clock.now_ns()))
         except BaseException as err:
             self._fail(err)
             raise
+
+    def _do(self, make: Callable[[int], Effects]) -> None:
+        """What a client asks for: refused with nothing changed, or done."""
+        try:
+            effects = make(self._clock.now_ns())
+        except PikerError:
+            raise
+        except BaseException as err:
+            self._fail(err)
+            raise
+        self._take(lambda _: effects)
 
     # the market
 
@@ -142,16 +149,15 @@ class Ems:
             paper.add_instrument(instrument)
 
     def on_market(self, symbol: str, quote: Quote | None) -> None:
-        now = self._clock.now_ns()
         for paper in self.gateways.papers:
             self._show(paper, symbol, quote)
         self._take(
-            lambda: self.core.on_market(symbol, quote is not None, now)
+            lambda now: self.core.on_market(symbol, quote is not None, now)
         )
         if quote is not None:
-            self._take(
-                lambda: self.core.on_ticks(symbol, latest_trade(quote), now)
-            )
+            self._take(lambda now: self.core.on_ticks(
+                symbol, latest_trade(quote), now
+            ))
 
     @staticmethod
     def _show(paper: Any, symbol: str, quote: Quote | None) -> None:
@@ -164,31 +170,30 @@ class Ems:
         )
 
     def on_ticks(self, symbol: str, ticks: Ticks) -> None:
-        # The way of a trigger: the core first, and no needless call.
-        effects = self.core.on_ticks(symbol, ticks, self._clock.now_ns())
-        if effects:
-            self._take(lambda: effects)
+        self._take(lambda now: self.core.on_ticks(symbol, ticks, now))
         for paper in self.gateways.papers:
             paper.on_ticks(symbol, ticks)
 
     # gateways
 
     def on_gateway(self, account: str, abilities: Abilities | None) -> None:
-        now = self._clock.now_ns()
         if abilities is None:
-            self._take(lambda: self.core.gateway_lost(account, now))
+            self._take(lambda now: self.core.gateway_lost(account, now))
             return
         for paper in self.gateways.papers:
             for symbol, instrument in self._instruments.items():
                 paper.add_instrument(instrument)
                 self._show(paper, symbol, self.market.quote(symbol))
-        self._take(lambda: self.core.gateway_up(account, abilities, now))
+        self._take(
+            lambda now: self.core.gateway_up(account, abilities, now)
+        )
 
     def on_messages(
         self, account: str, messages: list[GatewayMessage]
     ) -> None:
-        now = self._clock.now_ns()
-        self._take(lambda: self.core.on_messages(account, messages, now))
+        self._take(
+            lambda now: self.core.on_messages(account, messages, now)
+        )
 
     def on_trouble(self, account: str, text: str) -> None:
         self.hub.publish([Notice(
@@ -205,9 +210,7 @@ class Ems:
         await self._ready(
             {r.symbol for r in requests}, {r.account for r in requests}
         )
-        self.carry_out(
-            self.core.submit(client, requests, self._clock.now_ns())
-        )
+        self._do(lambda now: self.core.submit(client, requests, now))
         return [self.core.dialog(r.account, r.oid) for r in requests]
 
     def _checked(self, request: OrderRequest) -> OrderRequest:
@@ -265,52 +268,44 @@ class Ems:
 
     def change(self, client: str, change: OrderChange) -> DialogView:
         """Give an open order new values."""
-        self.carry_out(
-            self.core.change(client, change, self._clock.now_ns())
-        )
+        self._do(lambda now: self.core.change(client, change, now))
         return self.core.dialog(change.account, change.oid)
 
     def cancel(self, client: str, account: str, oid: str) -> DialogView:
         """Cancel an order."""
-        self.carry_out(
-            self.core.cancel(client, account, oid, self._clock.now_ns())
-        )
+        self._do(lambda now: self.core.cancel(client, account, oid, now))
         return self.core.dialog(account, oid)
 
     def cancel_all(self, client: str, account: str, symbol: str) -> None:
         """Cancel every order of an account and symbol (empty: of all)."""
-        self.carry_out(self.core.cancel_all(
-            client, account, symbol, now_ns=self._clock.now_ns()
+        self._do(lambda now: self.core.cancel_all(
+            client, account, symbol, now_ns=now
         ))
 
     def halt(self, client: str, account: str, reason: str) -> None:
         """Block new orders and cancel all, until `resume`."""
-        self.carry_out(self.core.halt(
-            client, account, reason, now_ns=self._clock.now_ns()
-        ))
+        self._do(
+            lambda now: self.core.halt(client, account, reason, now_ns=now)
+        )
 
     def resume(self, client: str, account: str) -> None:
         """Lift a halt."""
-        self.carry_out(self.core.resume(
-            client, account, now_ns=self._clock.now_ns()
-        ))
+        self._do(
+            lambda now: self.core.resume(client, account, now_ns=now)
+        )
 
     async def add_alert(self, client: str, alert: Alert) -> Alert:
         """Tell of a price once."""
         symbol = str(InstrumentId.parse(alert.symbol))
         alert = _replaced(alert, symbol=symbol)
         await self._ready({symbol}, set())
-        self.carry_out(
-            self.core.add_alert(client, alert, self._clock.now_ns())
-        )
+        self._do(lambda now: self.core.add_alert(client, alert, now))
         found = self.core.alerts(waiting_only=False)
         return next((a for a in found if a.aid == alert.aid), alert)
 
     def drop_alert(self, client: str, aid: str) -> None:
         """Forget an alert."""
-        self.carry_out(
-            self.core.drop_alert(client, aid, self._clock.now_ns())
-        )
+        self._do(lambda now: self.core.drop_alert(client, aid, now))
 
     # what is so now
 
@@ -365,16 +360,17 @@ class Ems:
                 log.warning('open orders are not looked after: %s', err)
                 self.on_trouble(account, str(err))
         self._look_at_market()
-        self._mark()
+        self._marked = self._idle.exists()
+        self.mark()
 
-    def _mark(self) -> None:
+    def mark(self) -> None:
         """
         Leave word for the next start of the tree whether we are needed.
 
         The mark says that nothing here waits for anything; it is taken away
         before the first record that may change that.
         """
-        busy = self._count_open() or self.core.alerts()
+        busy = self._count_open() or self.core.alerts() or self._error
         if not busy and not self._marked:
             self._idle.touch()
             self._marked = True
@@ -386,7 +382,7 @@ class Ems:
             due = self.core.deadline_ns()
             now = self._clock.now_ns()
             if due is not None and due <= now:
-                self._take(lambda: self.core.on_time(self._clock.now_ns()))
+                self._take(self.core.on_time)
                 await trio.sleep(0.001)
                 continue
             pause = _LOOK_S if due is None else (due - now) / NS_PER_S
@@ -409,7 +405,7 @@ class Ems:
         """Keep the word for the next start true."""
         while True:
             await trio.sleep(_LOOK_S)
-            self._mark()
+            self.mark()
 
     async def raise_failure(self) -> None:
         """What has made the core unusable, once something has."""
@@ -471,5 +467,8 @@ async def open_ems_core(
             ems.begin()
             for task in (ems.keep_time, ems.keep_synced, ems.keep_marked):
                 nursery.start_soon(task)
-            yield ems
+            try:
+                yield ems
+            finally:
+                ems.mark()
             nursery.cancel_scope.cancel()

@@ -16,6 +16,7 @@ from ..messages import pack, unpack
 from ..orders import (
     AccountView,
     Alert,
+    AlertGone,
     DialogView,
     Fill,
     Notice,
@@ -24,11 +25,14 @@ from ..orders import (
 
 __all__ = ['EmsSnapshot', 'Event', 'pack_event', 'unpack_event']
 
-Event = DialogView | Fill | PositionView | AccountView | Alert | Notice
+Event = (
+    DialogView | Fill | PositionView | AccountView | Alert | AlertGone | Notice
+)
 
 _KINDS: dict[str, type[Any]] = {
     'dialog': DialogView, 'fill': Fill, 'position': PositionView,
-    'account': AccountView, 'alert': Alert, 'notice': Notice,
+    'account': AccountView, 'alert': Alert, 'alert-gone': AlertGone,
+    'notice': Notice,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
