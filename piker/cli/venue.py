@@ -40,6 +40,11 @@ __all__ = ['venue']
     default='subscribed', show_default=True,
     help='When a replay begins.',
 )
+@click.option(
+    '--state', metavar='FILE', default='', type=click.Path(dir_okay=False),
+    help='Keep accounts, orders and fills in this file; without one they '
+    'are forgotten at the end.',
+)
 @guarded
 def venue(
     loglevel: str,
@@ -49,12 +54,14 @@ def venue(
     files: tuple[str, ...],
     speed: float,
     start: str,
+    state: str,
 ) -> None:
     """
     Run the embedded exchange until Ctrl-C.
 
-    It speaks Binance Spot's public REST and stream protocol, so any client
-    of that can connect to it.
+    It speaks Binance Spot's REST and stream protocol, so any client of that
+    can connect to it.  Orders are signed with the key sim-key and the secret
+    sim-secret, which every venue has; they are worth nothing.
     """
     config = VenueConfig(
         port=port,
@@ -62,6 +69,7 @@ def venue(
         replay=files,
         speed=speed,
         start=start,  # type: ignore[arg-type]
+        state=state,
     )
     run(partial(_serve, config, as_json))
 

@@ -6,19 +6,21 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
 import trio
 
-from ...errors import BadInput
+from ...errors import BadInput, did_you_mean
 from .backoffice import BackOffice
 from .config import FaultConfig, VenueConfig
 from .control import answer
 from .desk import UserDesk
 from .faults import Faults, NeverAnswered
 from .hub import Client, Hub, ping_frame, text_frame
+from .limits import Limits
 from .market import Exchange
 from .matching import Matcher
 from .params import ApiError, Params
@@ -75,11 +77,10 @@ class App:
         self._started = trio.current_time()
         self._desk = desk
         self._office = BackOffice(desk)
-        self._endpoints = RestApi(
-            exchange, config.weight_limit, config.order_limits
-        ).endpoints()
+        self._limits = Limits(config.weight_limit, *config.order_limits)
+        self._endpoints = RestApi(exchange, self._limits).endpoints()
         self._signed = SignedApi(exchange, exchange, desk, faults,
-                                 config.order_limits)
+                                 self._limits)
         self._log: deque[dict[str, Any]] = deque(maxlen=config.log_requests)
         self._window = (0, 0)  # minute, weight used in it
         self._threads = trio.CapacityLimiter(4)
@@ -215,11 +216,11 @@ class App:
         self._window = minute, used
         headers['x-mbx-used-weight'] = str(used)
         headers['x-mbx-used-weight-1m'] = str(used)
-        if used > self._config.weight_limit:
+        if used > self._limits.weight_1m:
             raise ApiError(
                 -1003,
                 'Too much request weight used; current limit is '
-                f'{self._config.weight_limit} request weight per 1 MINUTE. '
+                f'{self._limits.weight_1m} request weight per 1 MINUTE. '
                 'Please use WebSocket Streams for live updates to avoid '
                 'polling the API.',
                 429,
@@ -244,6 +245,8 @@ class App:
                     raise BadInput(f'not JSON: {err}') from err
                 self._faults.set(FaultConfig.parse(given))
                 return dict(self._faults.counts)
+            case 'POST', 'limits':
+                return self._set_limits(request.body)
             case 'GET', 'accounts':
                 return self._office.listed()
             case 'POST', 'accounts':
@@ -256,6 +259,24 @@ class App:
                     Params(request.query).values.get('account', '')
                 )
         return None
+
+    def _set_limits(self, body: bytes) -> dict[str, int]:
+        """Change the limits that are named; the others stay."""
+        try:
+            given = msgspec.json.decode(body or b'{}', type=dict[str, int])
+        except msgspec.DecodeError as err:
+            raise BadInput(f'not an object of whole numbers: {err}') from err
+        known = asdict(self._limits)
+        for name, value in given.items():
+            if name not in known:
+                raise BadInput(
+                    f'there is no limit {name!r}.' + did_you_mean(name, known)
+                )
+            if value < 0:
+                raise BadInput(f'{name} = {value} is below zero')
+        for name, value in given.items():
+            setattr(self._limits, name, value)
+        return asdict(self._limits)
 
     async def _websocket(
         self, scope: Scope, receive: Receive, send: Send

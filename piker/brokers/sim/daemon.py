@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from ...clock import SteadyClock
+from ...config import data_dir
 from ...errors import PikerError, to_wire
 from ...service import daemon_life, tractor
 from .venue import VenueConfig, open_venue
@@ -20,7 +21,8 @@ async def simd(ctx: Any, root: dict[str, Any], port: int) -> None:
     """
     Serve the venue until the root ends.
 
-    ``port`` is where it listened before a restart, 0 at first.
+    ``port`` is where it listened before a restart, 0 at first.  Its books are
+    in the data directory, by seed.
     """
     settings = root['settings']['providers']['sim']
     config = VenueConfig(
@@ -29,6 +31,7 @@ async def simd(ctx: Any, root: dict[str, Any], port: int) -> None:
         replay=tuple(settings['replay']),
         speed=settings['speed'],
         start=settings['start'],
+        state=str(data_dir() / 'sim' / f'seed-{settings["seed"]}.sqlite'),
     )
     async with daemon_life('simd', root):
         try:

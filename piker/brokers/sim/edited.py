@@ -44,7 +44,8 @@ class EditedTape(Tape):
     ) -> Edit | None:
         """
         Note that ``prints`` happened in place of the planned aggregate trades
-        ``first`` up to ``last``, exclusive; None if that is what was planned.
+        ``first`` up to ``last``, exclusive, all of them planned for that
+        time; None if it is what was planned.
         """
         if not self.listing.aggs:
             return self._noted(Edit(time_ms, 0, 0, 0, 0, prints))

@@ -181,7 +181,8 @@ class Flow:
         for (side, price), size in target.items():
             if (side, price) not in self._mine:
                 self._fill(side, price, (size,), now)
-        self._refill_ms = NEVER
+        # what met a guest may have been used up: there is more to come
+        self._refill_ms = self._soon(now) if self._crossed else NEVER
         self._prepared = False
         if self._trade_ms() < self._epoch_ms():
             self._prepare(now)
@@ -299,8 +300,10 @@ class Flow:
             self._mine.pop((side, price), None)
 
     def _refill_after(self, now: int) -> None:
-        pause = 8 + bits_at(self._flick_key, now) % 60
-        self._refill_ms = min(now + pause, max(now, self._trade_ms()))
+        self._refill_ms = min(self._soon(now), max(now, self._trade_ms()))
+
+    def _soon(self, now: int) -> int:
+        return now + 8 + bits_at(self._flick_key, now) % 60
 
     def _flicker(self, now: int) -> bool:
         """Change the size of the last maker in one queue at the touch."""

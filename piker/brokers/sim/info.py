@@ -11,6 +11,7 @@ from typing import Any
 
 from .engine import Stp
 from .filters import symbol_filters
+from .limits import Limits
 from .market import Spec
 from .orders import TYPES
 
@@ -49,10 +50,7 @@ def symbol_info(spec: Spec) -> dict[str, Any]:
 
 
 def exchange_info(
-    specs: Iterable[Spec],
-    now_ms: int,
-    weight_limit: int,
-    order_limits: tuple[int, int],
+    specs: Iterable[Spec], now_ms: int, limits: Limits
 ) -> dict[str, Any]:
     """The answer of ``/api/v3/exchangeInfo``."""
     return {
@@ -60,11 +58,11 @@ def exchange_info(
         'serverTime': now_ms,
         'rateLimits': [
             {'rateLimitType': 'REQUEST_WEIGHT', 'interval': 'MINUTE',
-             'intervalNum': 1, 'limit': weight_limit},
+             'intervalNum': 1, 'limit': limits.weight_1m},
             {'rateLimitType': 'ORDERS', 'interval': 'SECOND',
-             'intervalNum': 10, 'limit': order_limits[0]},
+             'intervalNum': 10, 'limit': limits.orders_10s},
             {'rateLimitType': 'ORDERS', 'interval': 'DAY',
-             'intervalNum': 1, 'limit': order_limits[1]},
+             'intervalNum': 1, 'limit': limits.orders_1d},
             {'rateLimitType': 'RAW_REQUESTS', 'interval': 'MINUTE',
              'intervalNum': 5, 'limit': 61_000},
         ],

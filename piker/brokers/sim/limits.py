@@ -1,5 +1,5 @@
 """
-How many orders an account may place in ten seconds and in a day.
+How much the venue takes: request weight, and orders of an account.
 
 https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits
 Orders that fill are not taken off the count, as Binance does.
@@ -7,11 +7,12 @@ Orders that fill are not taken off the count, as Binance does.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from .params import ApiError
 
-__all__ = ['OrderLimits']
+__all__ = ['Limits', 'OrderLimits']
 
 _WINDOWS = (
     (10_000, '10S', 'SECOND', 10, '10 SECOND'),
@@ -19,20 +20,34 @@ _WINDOWS = (
 )
 
 
-class OrderLimits:
-    """Counts orders by account; ``limits`` are those of both windows."""
+@dataclass(slots=True)
+class Limits:
+    """What is enforced now: weight a minute, orders in 10 s and in a day."""
 
-    def __init__(self, limits: tuple[int, int]) -> None:
+    weight_1m: int
+    orders_10s: int
+    orders_1d: int
+
+    @property
+    def orders(self) -> tuple[int, int]:
+        return self.orders_10s, self.orders_1d
+
+
+class OrderLimits:
+    """Counts orders by account."""
+
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._counts: Counter[tuple[str, int, int]] = Counter()
 
     def check(self, account: str, orders: int, now_ms: int) -> None:
         """Refuse ``orders`` more if they would be too many."""
         for at, (span, _, _, _, text) in enumerate(_WINDOWS):
-            if self._count(account, at, now_ms) + orders > self._limits[at]:
+            most = self._limits.orders[at]
+            if self._count(account, at, now_ms) + orders > most:
                 raise ApiError(
-                    -1015, f'Too many new orders; current limit is '
-                           f'{self._limits[at]} orders per {text}.', 429,
+                    -1015, f'Too many new orders; current limit is {most} '
+                           f'orders per {text}.', 429,
                     {'Retry-After': str((span - now_ms % span) // 1000 + 1)},
                 )
 
@@ -58,7 +73,7 @@ class OrderLimits:
         """The answer of ``/api/v3/rateLimit/order``."""
         return [
             {'rateLimitType': 'ORDERS', 'interval': unit, 'intervalNum': num,
-             'limit': self._limits[at],
+             'limit': self._limits.orders[at],
              'count': self._count(account, at, now_ms)}
             for at, (_, _, unit, num, _) in enumerate(_WINDOWS)
         ]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from .engine import Side
 from .info import exchange_info
+from .limits import Limits
 from .market import Exchange, Market
 from .params import ApiError, Params
 from .periods import INTERVALS
@@ -62,8 +63,7 @@ class RestApi:
     """Answers about ``exchange``; handlers raise `ApiError`."""
 
     exchange: Exchange
-    weight_limit: int
-    order_limits: tuple[int, int]
+    limits: Limits
 
     def endpoints(self) -> dict[str, Endpoint]:
         """By path below ``/api/v3/``."""
@@ -106,8 +106,7 @@ class RestApi:
 
     def info(self, params: Params) -> dict[str, Any]:
         specs = [market.spec for market in self._markets(params)]
-        return exchange_info(specs, self.exchange.now_ms(), self.weight_limit,
-                             self.order_limits)
+        return exchange_info(specs, self.exchange.now_ms(), self.limits)
 
     def klines(self, params: Params) -> list[list[Any]]:
         # timeZone is accepted, but bars are always aligned to UTC

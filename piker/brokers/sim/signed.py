@@ -11,7 +11,7 @@ import trio
 from .asking import Asking
 from .desk import UserDesk
 from .faults import Faults
-from .limits import OrderLimits
+from .limits import Limits, OrderLimits
 from .market import Exchange
 from .matching import Matcher
 from .params import ApiError, Params
@@ -32,13 +32,13 @@ class SignedApi:
         matcher: Matcher,
         desk: UserDesk,
         faults: Faults,
-        order_limits: tuple[int, int],
+        limits: Limits,
     ) -> None:
         self._exchange = exchange
         self._matcher = matcher
         self._desk = desk
         self._faults = faults
-        self._limits = OrderLimits(order_limits)
+        self._limits = OrderLimits(limits)
         trading = Trading(exchange, matcher, desk, self._limits)
         asking = Asking(matcher, desk, self._limits, trading)
         self._endpoints = trading.endpoints() | asking.endpoints()

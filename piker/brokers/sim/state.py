@@ -49,14 +49,17 @@ class State:
         if path:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(path or ':memory:',
+            self._db = sqlite3.connect(path or ':memory:', timeout=1,
                                        isolation_level=None)
+            # one venue at a time: another one on this file is refused
+            self._db.execute('PRAGMA locking_mode=EXCLUSIVE')
             self._db.execute('PRAGMA journal_mode=WAL')
             self._db.execute('PRAGMA synchronous=NORMAL')
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as err:
             raise BadInput(
-                f'the venue cannot keep its books in {path}: {err}'
+                f'the venue cannot keep its books in {path}: {err}. Another '
+                'venue may have it open: name another file'
             ) from err
         self._check('version', str(_VERSION), path)
         self._check('market', market, path)
