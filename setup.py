@@ -32,6 +32,8 @@ setup(
         'psutil',
         'polars',
         'deltalake',
+        'urwid',
+        'h11',
     ],
     entry_points={
         'console_scripts': [
