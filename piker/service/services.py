@@ -75,7 +75,7 @@ DAEMONS: dict[str, DaemonSpec] = {
     'brokerd': DaemonSpec(
         'piker.brokers.daemon',
         'brokerd',
-        serves=('piker.data.endpoints',),
+        serves=('piker.data.endpoints', 'piker.brokers.endpoints'),
         requires={'sim': 'simd'},
         needs_part=True,
         rank=1,

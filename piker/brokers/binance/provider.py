@@ -46,7 +46,11 @@ _INSTRUMENTS_FOR_S = 3600.0
 
 
 class Binance:
-    """Satisfies `piker.data.backend.Backend`; made by `open_backend`."""
+    """
+    Satisfies `piker.data.backend.Backend`; made by `open_backend`.
+
+    ``limiter`` is that of all requests to the venue, orders included.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,9 @@ class Binance:
         nursery: trio.Nursery,
     ) -> None:
         self.name = name
+        self.rest_url = rest.base_url
+        self.stream_url = stream_url
+        self.limiter = rest.limiter
         self._base = SteadyClock()
         self.clock = VenueClock(self._base)
         self._rest = rest
