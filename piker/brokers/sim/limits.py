@@ -48,7 +48,7 @@ class OrderLimits:
                 raise ApiError(
                     -1015, f'Too many new orders; current limit is {most} '
                            f'orders per {text}.', 429,
-                    {'Retry-After': str((span - now_ms % span) // 1000 + 1)},
+                    {'Retry-After': str(-((now_ms % span - span) // 1000))},
                 )
 
     def add(self, account: str, orders: int, now_ms: int) -> None:

@@ -86,7 +86,9 @@ class State:
 
     def load_accounts(self, accounts: Accounts) -> None:
         """Put the saved accounts into ``accounts``."""
-        for name, body in self._db.execute('SELECT name, body FROM accounts'):
+        for name, body in self._db.execute(
+            'SELECT name, body FROM accounts ORDER BY rowid'
+        ):
             saved = json.loads(body)
             account = accounts.by_name.get(name)
             if account is None:
@@ -133,7 +135,8 @@ class State:
         """Write all of it, or, if we die, none."""
         write = self._db.executemany
         self._db.execute('BEGIN')
-        write('REPLACE INTO accounts VALUES (?, ?)',
+        write('INSERT INTO accounts VALUES (?, ?) '
+              'ON CONFLICT (name) DO UPDATE SET body = excluded.body',
               [(a.name, _account(a)) for a in accounts])
         write('REPLACE INTO orders VALUES (?, ?)',
               [(o.id, _encode(o)) for o in orders])

@@ -111,6 +111,7 @@ class Trading:
     def test(self, account: Account, params: Params) -> Json:
         spec = self._market(params).spec
         order = self._draft(account, params)
+        _response(params, order)
         self._desk.check([order])
         if params.values.get('computeCommissionRates') != 'true':
             return {}
