@@ -1,0 +1,264 @@
+"""
+The feeds that emsd follows: live or not, wanted or not.
+"""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from paper_tools import INSTRUMENT, SELL, SYMBOL, ticks, trade
+
+from piker.clearing.market import Market, latest_trade
+from piker.data import FeedState, Kind, Quote, Ticks
+from piker.errors import ActorDied, NoSuchSymbol
+
+QUOTE = Quote(100.0, 1.0, 99.5, 2.0, 100.5, 3.0, 10.0, 7_000, 8_000, 9_000)
+
+
+class FakeFlume:
+    """What a flume has that is looked at."""
+
+    def __init__(self) -> None:
+        self.instrument = INSTRUMENT
+        self.state = FeedState.LIVE
+        self.counters = {'reconnects': 0, 'resets': 0}
+        self.streams: list[FakeStream] = []
+
+    def quote(self) -> Quote:
+        return QUOTE
+
+    def ticks(self) -> FakeStream:
+        self.streams.append(FakeStream())
+        return self.streams[-1]
+
+    def write(self, run: Ticks) -> None:
+        for stream in self.streams:
+            stream.send.send_nowait(run)
+
+
+class FakeStream:
+    def __init__(self) -> None:
+        self.send, self.receive = trio.open_memory_channel[Ticks](100)
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __aiter__(self) -> FakeStream:
+        return self
+
+    async def __anext__(self) -> Ticks:
+        return await self.receive.receive()
+
+
+class Feeds:
+    """What `open_feed` is to the market."""
+
+    def __init__(self) -> None:
+        self.flumes: dict[str, FakeFlume] = {}
+        self.opened: list[str] = []
+        self.fail: Exception | None = None
+        self.starts_as = FeedState.LIVE
+
+    @asynccontextmanager
+    async def open(
+        self, symbols: list[str], *, registry: str, client: str
+    ) -> AsyncGenerator[dict[str, FakeFlume], None]:
+        (symbol,) = symbols
+        if self.fail:
+            raise self.fail
+        self.opened.append(symbol)
+        self.flumes[symbol] = FakeFlume()
+        self.flumes[symbol].state = self.starts_as
+        try:
+            yield self.flumes
+        finally:
+            self.opened.remove(symbol)
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def on_instrument(self, instrument: Any) -> None:
+        self.told.append(instrument.id)
+
+    def on_market(self, symbol: str, quote: Quote | None) -> None:
+        self.told.append((symbol, quote is not None))
+
+    def on_ticks(self, symbol: str, run: Ticks) -> None:
+        self.told.append(run.price.tolist())
+
+    def take(self) -> list[Any]:
+        told, self.told = self.told, []
+        return told
+
+
+@asynccontextmanager
+async def running(
+    feeds: Feeds, sink: Sink
+) -> AsyncGenerator[Market, None]:
+    market = Market('127.0.0.1:1', sink, opener=feeds.open)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        yield market
+        nursery.cancel_scope.cancel()
+
+
+def run_at(price: float) -> Ticks:
+    return ticks([trade(1, price, 1.0, SELL)])
+
+
+async def settle() -> None:
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_ticks_of_a_live_feed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feeds, sink = Feeds(), Sink()
+    async with running(feeds, sink) as market:
+        await market.opened(SYMBOL)
+        assert sink.take() == [SYMBOL, (SYMBOL, True)]
+        assert market.quote(SYMBOL) == QUOTE
+        await settle()
+        feeds.flumes[SYMBOL].write(run_at(1.0))
+        await settle()
+        assert sink.take() == [[1.0]]
+
+
+@pytest.mark.parametrize('state', [
+    FeedState.STALE, FeedState.RECONNECTING, FeedState.CLOSED,
+])
+async def test_nothing_of_one_that_is_not(
+    state: FeedState, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Not even the ticks that came before it was noticed."""
+    feeds, sink = Feeds(), Sink()
+    async with running(feeds, sink) as market:
+        market.want([SYMBOL])
+        await settle()
+        flume = feeds.flumes[SYMBOL]
+        sink.take()
+        flume.state = state
+        flume.write(run_at(1.0))
+        await settle()
+        assert sink.take() == [(SYMBOL, False)]
+        assert market.quote(SYMBOL) is None
+        flume.write(run_at(2.0))
+        await trio.sleep(1)
+        assert sink.take() == []
+        flume.state = FeedState.LIVE
+        await trio.sleep(1)
+        assert sink.take() == [(SYMBOL, True)]
+        assert [s.closed for s in flume.streams] == [True, False]
+        flume.write(run_at(3.0))
+        await settle()
+        assert sink.take() == [[3.0]]
+
+
+async def test_silence_is_noticed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Without a tick that would tell."""
+    feeds, sink = Feeds(), Sink()
+    async with running(feeds, sink) as market:
+        market.want([SYMBOL])
+        await settle()
+        sink.take()
+        feeds.flumes[SYMBOL].state = FeedState.STALE
+        await trio.sleep(0.5)
+        assert sink.take() == [(SYMBOL, False)]
+
+
+async def test_an_outage_that_is_over_already(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Trades fetched for the time of it do not count as live ones."""
+    feeds, sink = Feeds(), Sink()
+    async with running(feeds, sink) as market:
+        market.want([SYMBOL])
+        await settle()
+        sink.take()
+        flume = feeds.flumes[SYMBOL]
+        flume.counters = {'reconnects': 1, 'resets': 0}
+        flume.write(run_at(1.0))
+        await trio.sleep(1)
+        assert sink.take() == [(SYMBOL, False), (SYMBOL, True)]
+
+
+async def test_one_that_starts_late(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feeds, sink = Feeds(), Sink()
+    feeds.starts_as = FeedState.STARTING
+    async with running(feeds, sink) as market:
+        await market.opened(SYMBOL)
+        assert sink.take() == [SYMBOL]
+        feeds.flumes[SYMBOL].state = FeedState.LIVE
+        await trio.sleep(1)
+        assert sink.take() == [(SYMBOL, True)]
+
+
+async def test_come_and_go(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Others are not disturbed; one that is not wanted lingers."""
+    feeds, sink = Feeds(), Sink()
+    async with running(feeds, sink) as market:
+        market.want(['a.sim', 'b.sim'])
+        await settle()
+        stays = feeds.flumes['a.sim']
+        market.want(['a.sim', 'c.sim'])
+        await trio.sleep(30)
+        assert set(feeds.opened) == {'a.sim', 'b.sim', 'c.sim'}
+        await trio.sleep(40)
+        assert set(feeds.opened) == {'a.sim', 'c.sim'}
+        assert feeds.flumes['a.sim'] is stays
+        market.want(['b.sim'])
+        await settle()
+        assert 'b.sim' in feeds.opened
+        market.want([])
+        await trio.sleep(30)
+        market.want(['b.sim'])
+        await trio.sleep(100)
+        assert feeds.opened == ['b.sim']
+
+
+async def test_one_that_cannot_be(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feeds, sink = Feeds(), Sink()
+    feeds.fail = NoSuchSymbol('no such thing')
+    async with running(feeds, sink) as market:
+        for _ in range(2):
+            with pytest.raises(NoSuchSymbol):
+                await market.opened('nosuch.sim')
+        assert not market.status
+        assert sink.take() == []
+
+
+async def test_one_that_is_wanted_is_tried_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feeds, sink = Feeds(), Sink()
+    feeds.fail = ActorDied('away')
+    async with running(feeds, sink) as market:
+        market.want([SYMBOL])
+        await trio.sleep(20)
+        feeds.fail = None
+        await trio.sleep(20)
+        assert sink.take() == [SYMBOL, (SYMBOL, True)]
+
+
+def test_the_latest_trade() -> None:
+    run = latest_trade(QUOTE)
+    assert len(run) == 1
+    assert (run.kind[0], run.price[0]) == (Kind.TRADE, 100.0)
+    assert (run.time[0], run.recv[0]) == (7_000, 9_000)
+    assert {f.name for f in dataclasses.fields(run)} >= {'seq', 'missed'}
