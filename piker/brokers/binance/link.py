@@ -182,6 +182,8 @@ class Link:
             await self._request(
                 websocket, 'UNSUBSCRIBE', self._active - self._wanted.keys()
             )
+            # now, and not within the first burst
+            self._router.list_decoder()
 
     async def _request(
         self, websocket: Any, method: str, streams: set[str]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,19 +21,20 @@ import trio
 from trio_websocket import (
     ConnectionClosed,
     HandshakeError,
-    open_websocket_url,
+    wrap_client_stream,
 )
 
 from ...errors import BadMessage, PikerError, VenueDown, as_piker_error
+from .transport import CONNECT_TIMEOUT_S, open_transport
 
 __all__ = ['UserStream']
 
 log = logging.getLogger(__name__)
 
+_KEY = re.compile(r'[\w-]+\Z', re.ASCII)
 _RENEW_EVERY_S = 1800.0
 _PING_EVERY_S = 5.0
 _SILENT_FOR_S = 10.0
-_CONNECT_TIMEOUT_S = 10.0
 _BACKOFF_S = (0.1, 10.0)
 
 # (method) → the answer of the listen key's endpoint, with ``listenKey`` for
@@ -85,11 +87,16 @@ class UserStream:
     async def _connected(self) -> None:
         answer = await self._ask('POST')
         key = answer.get('listenKey')
-        if not isinstance(key, str) or not key.isalnum():
-            raise BadMessage('the venue gave no listen key')
-        async with open_websocket_url(
-            f'{self._url}/ws/{key}', connect_timeout=_CONNECT_TIMEOUT_S
-        ) as websocket, trio.open_nursery() as nursery:
+        if not isinstance(key, str) or not _KEY.match(key):
+            raise BadMessage(f'not a listen key: {key!r:.100}')
+        async with (
+            open_transport(self._url) as transport,
+            trio.open_nursery() as nursery,
+        ):
+            with trio.fail_after(CONNECT_TIMEOUT_S):
+                websocket = await wrap_client_stream(
+                    nursery, transport.stream, transport.netloc, f'/ws/{key}'
+                )
             self.connects += 1
             self._on_link(True, '')
             nursery.start_soon(self._renew, key)
