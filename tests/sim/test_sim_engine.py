@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piker.brokers.sim.engine import Book, Side, Status, Tif
+from piker.brokers.sim.engine import Book, Side, Status, Stp, Tif
 
 
 @dataclass
@@ -148,3 +148,103 @@ def test_an_open_id_is_not_used_twice():
     book.submit(1, Side.BUY, 1, 1)
     with pytest.raises(ValueError, match='already open'):
         book.submit(1, Side.BUY, 1, 1)
+
+
+def test_an_iceberg_shows_its_parts_and_queues_anew_with_each():
+    book = Book()
+    book.submit(1, Side.SELL, 7, 10, display=3)
+    book.submit(2, Side.SELL, 2, 10)
+    assert book.queue(Side.SELL, 10) == [(1, 3), (2, 2)]
+    assert book.sweep(Side.BUY, 99) == [(10, 9)]
+    report = book.submit(3, Side.BUY, 4, 10)
+    assert [(f.maker_id, f.size) for f in report.fills] == [(1, 3), (2, 1)]
+    assert book.queue(Side.SELL, 10) == [(2, 1), (1, 3)]
+    assert book.size_at(Side.SELL, 10) == 4
+    report = book.submit(4, Side.BUY, 5, 10, tif=Tif.FOK)
+    assert [(f.maker_id, f.size) for f in report.fills] == [
+        (2, 1), (1, 3), (1, 1)
+    ]
+    assert not book.is_open(1)
+    assert book.best(Side.SELL) is None
+
+
+def test_a_cancelled_iceberg_gives_back_all_of_it():
+    book = Book()
+    book.submit(1, Side.SELL, 7, 10, display=3)
+    book.submit(2, Side.BUY, 4, 10)
+    assert book.cancel(1) == 3
+    assert book.submit(1, Side.SELL, 2, 10, display=5).status is Status.OPEN
+    assert book.queue(Side.SELL, 10) == [(1, 2)]
+
+
+ICEBERGS = st.lists(st.tuples(
+    st.sampled_from(Side), st.integers(1, 9), st.integers(1, 6),
+    st.integers(0, 4), st.sampled_from(Tif),
+), max_size=40)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ICEBERGS)
+def test_lots_are_neither_made_nor_lost(steps):
+    """With icebergs: what is open and what was filled is what was sent."""
+    book = Book()
+    left, total = {}, {}
+    for order_id, (side, size, price, display, tif) in enumerate(steps):
+        before = book.sweep(side, size, price)
+        report = book.submit(order_id, side, size, price, tif=tif,
+                             display=display)
+        filled = sum(fill.size for fill in report.fills)
+        assert filled + report.remaining == size
+        if tif is not Tif.FOK or report.status is Status.FILLED:
+            got = {}
+            for fill in report.fills:
+                got[fill.price] = got.get(fill.price, 0) + fill.size
+            assert list(got.items()) == before
+        for fill in report.fills:
+            left[fill.maker_id] -= fill.size
+        if report.status is Status.OPEN:
+            left[order_id], total[order_id] = report.remaining, display
+        for side_ in Side:
+            for at, lots in book.depth(side_, 99):
+                queue = book.queue(side_, at)
+                assert lots == sum(shown for _, shown in queue)
+                for i, shown in queue:
+                    assert shown <= (total[i] or left[i])
+        assert {i for i, lots in left.items() if lots} == {
+            i for i in left if book.is_open(i)
+        }
+    for order_id, lots in left.items():
+        assert (book.cancel(order_id) or 0) == lots
+
+
+@pytest.mark.parametrize(
+    ('stp', 'filled', 'status', 'gone'),
+    [
+        (Stp.EXPIRE_TAKER, 2, Status.EXPIRED, ()),
+        (Stp.EXPIRE_MAKER, 6, Status.OPEN, (2, 4)),
+        (Stp.EXPIRE_BOTH, 2, Status.EXPIRED, (2,)),
+        (Stp.NONE, 9, Status.FILLED, ()),
+    ],
+)
+def test_who_gives_way_when_an_owner_meets_himself(stp, filled, status, gone):
+    book = Book()
+    for order_id, size, price in ((1, 2, 10), (2, 3, 10), (3, 4, 11),
+                                  (4, 5, 12)):
+        book.submit(order_id, Side.SELL, size, price)
+    report = book.submit(5, Side.BUY, 9, 12, own={2, 4}, stp=stp)
+    assert sum(fill.size for fill in report.fills) == filled
+    assert (report.status, report.expired) == (status, gone)
+    assert report.prevented is (status is Status.EXPIRED)
+    assert not any(map(book.is_open, gone))
+    bid, ask = book.best(Side.BUY), book.best(Side.SELL)
+    assert not (bid and ask) or bid[0] < ask[0]
+
+
+def test_fill_or_kill_does_not_count_on_its_owner():
+    book = Book()
+    book.submit(1, Side.SELL, 5, 10)
+    book.submit(2, Side.SELL, 5, 10)
+    report = book.submit(3, Side.BUY, 8, 10, tif=Tif.FOK, own={2},
+                         stp=Stp.EXPIRE_MAKER)
+    assert (report.status, report.fills) == (Status.EXPIRED, ())
+    assert book.is_open(2)
