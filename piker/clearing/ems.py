@@ -260,6 +260,8 @@ class Ems:
         if errors:
             raise errors[0]
         for name in symbols:
+            if any(not self.gateways.check(a).provider for a in accounts):
+                self.market.want_book(name)
             if name not in self._instruments:
                 raise PikerError(
                     f'{name}: its feed could not be opened within '
@@ -458,7 +460,8 @@ async def open_ems_core(
                 ems._instruments[instrument.id] = instrument
         ems.market = Market(registry, ems)
         ems.gateways = Gateways(
-            accounts, ems, tree, store, clock, sim_url=sim_url
+            accounts, ems, tree, store, clock,
+            sim_url=sim_url, depth=ems.market.depth,
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(ems.gateways.run)

@@ -30,7 +30,7 @@ from ..errors import (
 from ..messages import pack, unpack
 from ..orders import Abilities, Command, GatewayMessage
 from ..service import TreeClient
-from .paper import PaperGateway
+from .paper import Depth, PaperGateway, no_depth
 from .paperstore import PaperStore
 
 __all__ = ['GatewaySink', 'Gateways', 'check_live']
@@ -137,7 +137,8 @@ class Gateways:
     """
     All accounts' gateways.  Run `run` in a task.
 
-    ``sim_url`` is where the venue of provider ``sim`` is, empty for our own.
+    ``sim_url`` is where the venue of provider ``sim`` is, empty for our own;
+    ``depth`` tells paper accounts of the order books.
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class Gateways:
         clock: Clock,
         *,
         sim_url: str = '',
+        depth: Depth = no_depth,
     ) -> None:
         self._accounts = {n: _Account(n, s) for n, s in accounts.items()}
         self._sink = sink
@@ -156,6 +158,7 @@ class Gateways:
         self._clock = clock
         self._store = store
         self._sim_url = sim_url
+        self._depth = depth
         self._nursery: trio.Nursery | None = None
         self.papers: list[PaperGateway] = []
 
@@ -240,7 +243,8 @@ class Gateways:
 
     async def _keep_paper(self, account: _Account) -> None:
         paper = PaperGateway(
-            account.name, account.settings.paper, self._store, self._clock
+            account.name, account.settings.paper, self._store, self._clock,
+            self._depth,
         )
         account.gateway = paper
         self.papers.append(paper)

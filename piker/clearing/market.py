@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import trio
 
-from ..data import Feed, FeedState, Flume, Quote, Ticks, open_feed
+from ..data import (
+    BookFlume,
+    BookState,
+    Feed,
+    FeedState,
+    Flume,
+    Quote,
+    Ticks,
+    open_feed,
+)
 from ..data.ticks import Kind
 from ..errors import PikerError
 from ..instruments import Instrument
@@ -28,6 +38,10 @@ _LOOK_S = 0.1
 # How long a feed that nobody wants any more is kept.
 _LINGER_S = 60.0
 _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+# Levels of a book that an order may walk.
+_LEVELS = 200
+
+Levels = list[tuple[Decimal, Decimal]]
 
 
 class MarketSink(Protocol):
@@ -53,6 +67,8 @@ class _Follower:
         self.error: PikerError | None = None
         self.tried = trio.Event()
         self.unwanted_since: float | None = None
+        self.book: BookFlume | None = None
+        self.book_wanted = trio.Event()
 
 
 class Market:
@@ -120,6 +136,21 @@ class Market:
             return None
         return follower.flume.quote()
 
+    def want_book(self, symbol: str) -> None:
+        """Follow a symbol's order book as well, as long as its feed."""
+        if follower := self._followers.get(symbol):
+            follower.book_wanted.set()
+
+    def depth(self, symbol: str) -> tuple[Levels, Levels]:
+        """Bids and asks as they are now, best first; empty if unknown."""
+        follower = self._followers.get(symbol)
+        if follower is None or follower.book is None:
+            return [], []
+        book = follower.book.read()
+        if book.state != BookState.LIVE:
+            return [], []
+        return _exact(book.bids.rows()), _exact(book.asks.rows())
+
     def is_open(self, symbol: str) -> bool:
         follower = self._followers.get(symbol)
         return follower is not None and follower.flume is not None
@@ -147,7 +178,10 @@ class Market:
                         client='emsd',
                     ) as feed:
                         failures = 0
-                        await self._read(follower, feed)
+                        async with trio.open_nursery() as nursery:
+                            nursery.start_soon(_keep_book, follower, feed)
+                            await self._read(follower, feed)
+                            nursery.cancel_scope.cancel()
                         return
                 except PikerError as err:
                     follower.error = err
@@ -221,6 +255,26 @@ class Market:
         if follower.live:
             follower.live = False
             self._sink.on_market(follower.symbol, None)
+
+
+async def _keep_book(follower: _Follower, feed: Feed) -> None:
+    """Have the book at hand once somebody wants it."""
+    await follower.book_wanted.wait()
+    while True:
+        try:
+            async with feed.book(follower.symbol, levels=_LEVELS) as book:
+                follower.book = book
+                await trio.sleep_forever()
+        except PikerError as err:
+            log.warning('no order book of %s: %s', follower.symbol, err)
+        finally:
+            follower.book = None
+        await trio.sleep(_RETRY_S[-1])
+
+
+def _exact(rows: list[tuple[float, float]]) -> Levels:
+    """The decimals that were parsed to these floats: the shortest ones."""
+    return [(Decimal(repr(p)), Decimal(repr(s))) for p, s in rows]
 
 
 def _outages(flume: Flume) -> int:

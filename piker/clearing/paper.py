@@ -36,7 +36,7 @@ from .paperbooks import ABILITIES, PaperBooks, reported
 from .papermarket import Level
 from .paperstore import PaperStore
 
-__all__ = ['PaperEngine', 'PaperGateway', 'paper_file']
+__all__ = ['Depth', 'PaperEngine', 'PaperGateway', 'no_depth', 'paper_file']
 
 # Levels behind the touch as they are now: bids and asks, best first.
 Depth = Callable[[str], tuple[list[Level], list[Level]]]

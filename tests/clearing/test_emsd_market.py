@@ -6,15 +6,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 import trio
 import trio.testing
 from paper_tools import INSTRUMENT, SELL, SYMBOL, ticks, trade
 
 from piker.clearing.market import Market, latest_trade
-from piker.data import FeedState, Kind, Quote, Ticks
+from piker.data import Book, BookState, FeedState, Kind, Quote, Ticks
+from piker.data.book import Levels
 from piker.errors import ActorDied, NoSuchSymbol
 
 QUOTE = Quote(100.0, 1.0, 99.5, 2.0, 100.5, 3.0, 10.0, 7_000, 8_000, 9_000)
@@ -56,11 +59,38 @@ class FakeStream:
         return await self.receive.receive()
 
 
+class FakeBook:
+    """A book of one level a side."""
+
+    def __init__(self) -> None:
+        self.state = BookState.LIVE
+
+    def read(self) -> Book:
+        def side(price: float) -> Levels:
+            return Levels(np.array([price]), np.array([0.1]))
+
+        return Book(side(99.5), side(100.5), 1, 2, 3, self.state, 4)
+
+
+class FakeFeed(dict[str, FakeFlume]):
+    """The flumes, and the books that were opened."""
+
+    def __init__(self) -> None:
+        self.books: list[FakeBook] = []
+
+    @asynccontextmanager
+    async def book(
+        self, symbol: str, *, levels: int
+    ) -> AsyncGenerator[FakeBook, None]:
+        self.books.append(FakeBook())
+        yield self.books[-1]
+
+
 class Feeds:
     """What `open_feed` is to the market."""
 
     def __init__(self) -> None:
-        self.flumes: dict[str, FakeFlume] = {}
+        self.flumes = FakeFeed()
         self.opened: list[str] = []
         self.fail: Exception | None = None
         self.starts_as = FeedState.LIVE
@@ -68,7 +98,7 @@ class Feeds:
     @asynccontextmanager
     async def open(
         self, symbols: list[str], *, registry: str, client: str
-    ) -> AsyncGenerator[dict[str, FakeFlume], None]:
+    ) -> AsyncGenerator[FakeFeed, None]:
         (symbol,) = symbols
         if self.fail:
             raise self.fail
@@ -228,6 +258,25 @@ async def test_come_and_go(
         market.want(['b.sim'])
         await trio.sleep(100)
         assert feeds.opened == ['b.sim']
+
+
+async def test_depth(autojump_clock: trio.testing.MockClock) -> None:
+    """Once it is wanted, and only as long as the book can be trusted."""
+    feeds, sink = Feeds(), Sink()
+    async with running(feeds, sink) as market:
+        assert market.depth(SYMBOL) == ([], [])
+        market.want([SYMBOL])
+        await settle()
+        assert not feeds.flumes.books
+        market.want_book(SYMBOL)
+        await settle()
+        tenth = Decimal('0.1')
+        assert market.depth(SYMBOL) == (
+            [(Decimal('99.5'), tenth)], [(Decimal('100.5'), tenth)]
+        )
+        (book,) = feeds.flumes.books
+        book.state = BookState.SYNCING
+        assert market.depth(SYMBOL) == ([], [])
 
 
 async def test_one_that_cannot_be(
