@@ -1,20 +1,17 @@
 """
 Settings: one TOML file in the XDG config directory, validated by pydantic.
 
-``PIKER_CONFIG_DIR`` and ``PIKER_DATA_DIR`` override where files are looked
-for and kept.  An absent file means the defaults.  Errors name the file, the
-key, the value and what would be right.
+An absent file means the defaults.  Errors name the file, the key, the value
+and what would be right.
 """
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -25,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from .errors import ConfigError, did_you_mean
+from .paths import config_file
 
 __all__ = [
     'AccountSettings',
@@ -36,8 +34,6 @@ __all__ = [
     'Settings',
     'SimSettings',
     'StorageSettings',
-    'config_file',
-    'data_dir',
     'load_settings',
 ]
 
@@ -238,19 +234,6 @@ class Settings(_Model):
             'paper': AccountSettings(),
             'sim': AccountSettings(provider='sim'),
         } | accounts
-
-
-def config_file() -> Path:
-    """Where the settings are read from."""
-    override = os.environ.get('PIKER_CONFIG_DIR')
-    base = override or platformdirs.user_config_dir('piker')
-    return Path(base) / 'piker.toml'
-
-
-def data_dir() -> Path:
-    """Where data is kept."""
-    override = os.environ.get('PIKER_DATA_DIR')
-    return Path(override or platformdirs.user_data_dir('piker'))
 
 
 def load_settings(

@@ -19,7 +19,7 @@ from typing import Any
 import trio
 
 from ..clock import NS_PER_MS, NS_PER_S, Clock
-from ..config import AccountSettings, EmsSettings, data_dir
+from ..config import AccountSettings, EmsSettings
 from ..data import Quote, Ticks
 from ..errors import BadInput, PikerError
 from ..instruments import Instrument, InstrumentId
@@ -32,6 +32,7 @@ from ..orders import (
     OrderChange,
     OrderRequest,
 )
+from ..paths import data_dir
 from ..service import TreeClient
 from .core import Core
 from .effects import Effects

@@ -134,7 +134,7 @@ def _orders_wait(settings: dict[str, Any]) -> bool:
     ``emsd`` leaves a mark beside it while it has none.
     """
     # Clients import this module too, and have no use for pydantic.
-    from ..config import data_dir
+    from ..paths import data_dir
 
     own = settings.get('ems', {}).get('journal', '')
     journal = Path(own) if own else data_dir() / 'ems.sqlite'

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import pytest
 
-from piker.config import Settings, config_file, data_dir, load_settings
+from piker.config import Settings, load_settings
 from piker.errors import ConfigError
+from piker.paths import config_file, data_dir
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 import trio
 
 from ...clock import SteadyClock
-from ...config import data_dir
 from ...errors import PikerError, to_wire
+from ...paths import data_dir
 from ...service import daemon_life, tractor
 from .venue import VenueConfig, open_venue
 

@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...config import data_dir
 from ...errors import BadInput, StorageError
 from ...instruments import InstrumentId
+from ...paths import data_dir
 
 __all__ = [
     'TICKS',
