@@ -12,7 +12,6 @@ import trio
 from conftest import Rest
 
 from piker.brokers.sim.accounts import AGENTS, HOUSE, Account
-from piker.brokers.sim.backoffice import open_default_account
 from piker.brokers.sim.desk import make_desk
 from piker.brokers.sim.engine import Side, Stp, Tif
 from piker.brokers.sim.generated import GeneratedExchange
@@ -104,14 +103,15 @@ class LoudHub(Hub):
 class Floor:
     """A generated exchange with its desk, and what it has published."""
 
-    def __init__(self, clock, path='', symbols=('LTCUSDT',), seed=1):
+    def __init__(self, clock, path='', symbols=('LTCUSDT',), seed=1,
+                 quote_rate=1.0):
         self.clock = clock
         self.published = {}
         self.told = []
         self.state = State(str(path), f'seed {seed}')
         self.exchange = GeneratedExchange(
             clock, LoudHub(), self._emit, seed=seed, symbols=symbols,
-            quote_rate=1.0, edits=self.state.edits(),
+            quote_rate=quote_rate, edits=self.state.edits(),
         )
         specs = {listing.symbol: listing for listing in all_listings()}
         self.desk = make_desk(self.exchange, specs, self.state, self._tell)
@@ -269,10 +269,8 @@ class Floor:
 
 
 @asynccontextmanager
-async def open_floor(clock, path='', symbols=('LTCUSDT',), default=False):
-    floor = Floor(clock, path, symbols)
-    if default:
-        open_default_account(floor.desk)
+async def open_floor(clock, path='', symbols=('LTCUSDT',), quote_rate=1.0):
+    floor = Floor(clock, path, symbols, quote_rate=quote_rate)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(floor.exchange.run)
         await floor.exchange.ready.wait()

@@ -351,6 +351,33 @@ async def test_of_a_pair_one_fills_and_one_expires(trader):
     assert (await trader.balance('LTC'))[1] == '0.00000000'
 
 
+async def test_of_a_pair_a_part_of_the_limit_ends_the_stop(
+    venue, clock, trader
+):
+    await trader.post('/sim/v1/accounts', {
+        'name': 'ann', 'key': 'ann-key', 'secret': 's',
+        'balances': {'LTC': '2'},
+    })
+    ann = Trader(venue, clock, 'ann-key', 's')
+    bid, ask = map(float, await trader.touch())
+    await ann.ok('POST', 'orderList/oco', **oco(bid, ask))
+    price = ask + 0.3
+    there = sum(
+        float(size) for at, size in (await trader.get(
+            '/api/v3/depth?symbol=LTCUSDT&limit=100'))['asks']
+        if float(at) <= price + 0.001
+    )
+    await place(trader, timeInForce='IOC', price=f'{price:.2f}',
+                quantity=f'{there - 0.5:.3f}')
+    rows = await ann.ok('GET', 'allOrders', symbol='LTCUSDT')
+    states = {r['type']: (r['status'], r['executedQty']) for r in rows}
+    assert states == {
+        'LIMIT_MAKER': ('PARTIALLY_FILLED', '1.50000000'),
+        'STOP_LOSS_LIMIT': ('EXPIRED', '0.00000000'),
+    }
+    assert await ann.balance('LTC') == ('0.00000000', '0.50000000')
+
+
 async def test_pairs_that_are_refused(trader):
     bid, ask = map(float, await trader.touch())
     for more, code in (

@@ -15,6 +15,7 @@ from sim_tools import Floor, open_floor
 from piker.brokers.sim.edited import EditedTape
 from piker.brokers.sim.edits import Edit, Edits, Print
 from piker.brokers.sim.engine import Side, Tif
+from piker.brokers.sim.flow import GUESTS
 from piker.brokers.sim.listings import GENESIS_MS, pick_listings
 from piker.brokers.sim.periods import open_of
 from piker.brokers.sim.plan import DAY_MS
@@ -81,6 +82,7 @@ def test_books_balance_and_history_is_what_was_published(
             for action in script:
                 await act(floor, action)
                 floor.audit()
+                assert_bars(floor, bars_by_hand(floor))
             await floor.pass_time(3000)
             floor.audit()
             assert {k: v for k, v in floor.totals().items() if v} == deposited
@@ -204,6 +206,50 @@ async def test_a_queue_is_served_in_order_of_arrival(floor):
     assert [e.maker for e in floor.books.executions] == [True]
 
 
+async def test_agents_do_not_step_behind_a_guest(clock, monkeypatch):
+    """They leave a price that they no longer want, and only then."""
+    async with open_floor(clock, quote_rate=0) as floor:
+        floor.open_account('ann', USDT=10**6)
+        market, left = floor.market(), []
+        book, flow = market.book, market.flow
+        cancel = book.cancel
+
+        def watch(order_id):
+            best = book.best(Side.BUY)
+            queue = [i for i, _ in book.queue(Side.BUY, best[0])]
+            wanted = int(flow._plan.bid[flow._epoch])
+            if order_id in queue and best[0] == wanted:
+                left.append((order_id, queue))
+            return cancel(order_id)
+
+        monkeypatch.setattr(book, 'cancel', watch)
+        for _ in range(60):
+            order = await floor.place('ann', 'BUY', 50, market.touch[0][0])
+            await floor.pass_time(1000)
+            if order.is_open:
+                await floor.cancel(order)
+        steps = [queue for i, queue in left if i < GUESTS
+                 and any(j >= GUESTS for j in queue)]
+        assert steps == []
+        assert floor.books.executions
+
+
+async def test_what_a_user_takes_is_offered_anew_at_once(floor):
+    """So that everything goes on as planned."""
+    for _ in range(20):
+        _, (ask, _) = floor.market().touch
+        near = floor.market().book.depth(Side.SELL, 4)
+        await floor.place('ann', 'BUY', sum(lots for _, lots in near))
+        assert floor.market().touch[1][0] > ask + 2
+        await floor.pass_time(75)
+        assert floor.market().touch[1][0] <= ask + 2
+        await floor.pass_time(1500)
+    edits = floor.market().history.edits
+    assert edits.count == 20
+    assert all(edits[i].edit.first == edits[i].edit.last for i in range(20))
+    floor.assert_tape_is_history()
+
+
 async def test_quotes_take_the_order_that_is_in_their_way(floor):
     """A bid left above the market does not stay there."""
     _, (ask, _) = floor.market().touch
@@ -262,6 +308,39 @@ async def test_what_the_market_passed_during_a_stop_fills_at_the_start(
         assert (orders[stop.id].status == 'FILLED') is (now < trigger)
         floor.audit()
         floor.assert_tape_is_history()
+
+
+async def test_bars_know_every_edit_of_their_minute(floor):
+    for pause in (5000, 7000, 60_000, 1000):
+        await floor.place('ann', 'BUY', 900)
+        assert_bars(floor, bars_by_hand(floor))
+        await floor.pass_time(pause)
+        assert_bars(floor, bars_by_hand(floor))
+
+
+@pytest.mark.expects_errors('the clock jumped')
+async def test_orders_outlive_a_jump_of_the_clock(floor):
+    """The market begins anew, with the orders that were open."""
+    (bid, _), (ask, _) = floor.market().touch
+    orders = [
+        await floor.place('ann', 'BUY', 500, bid - 2),
+        await floor.place('ann', 'SELL', 500, ask + 2),
+        await floor.place('ann', 'BUY', 500, bid - 5000),
+    ]
+    book = floor.market().book
+    await floor.pass_time(3_600_000)
+    await floor.pass_time(1000)
+    assert floor.market().book is not book
+    (bid, _), (ask, _) = floor.market().touch
+    for order in orders:
+        gone = order.price >= ask if order.side is Side.BUY else (
+            order.price <= bid
+        )
+        assert order.is_open or gone
+    queue = floor.market().book.queue(Side.BUY, orders[2].price)
+    assert queue[0][1] == 500
+    floor.audit()
+    floor.assert_fills_are_on_the_tape()
 
 
 async def test_a_market_that_never_traded_begins_with_a_user(clock):
