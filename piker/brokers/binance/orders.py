@@ -49,6 +49,8 @@ ABILITIES = Abilities(
 
 Params = dict[str, str]
 
+_ONE = Decimal(1)
+
 # (our type, whether it has a limit) → the venue's, and back.
 _TYPES = {
     (OrderType.MARKET, False): 'MARKET',
@@ -308,7 +310,9 @@ def _decimal(text: Any) -> Decimal:
     value = Decimal(str(text))
     if not value.is_finite() or value < 0:
         raise ValueError(f'{text!r} is not a size or price')
-    return value
+    # The venue writes eight places, whether they say anything or not.
+    short = value.normalize()
+    return short.quantize(_ONE) if short == short.to_integral() else short
 
 
 def _price(text: Any) -> Decimal | None:
