@@ -86,6 +86,14 @@ class Placement(msgspec.Struct, kw_only=True):
         return self.filled > self.known
 
     @property
+    def overdue(self) -> bool:
+        """Whether its fills say that it is over, and its venue has not."""
+        return (
+            self.state is PlacementState.OPEN
+            and self.known >= self.order.size
+        )
+
+    @property
     def settled(self) -> bool:
         """Whether it is known how it stands, fills included."""
         return (
@@ -103,7 +111,8 @@ class Dialog(msgspec.Struct, kw_only=True):
     force, ``change`` those that are wanted instead.  ``asked`` is the whole
     size that the client wants, ``asking`` the one that a change under way is
     to bring; ``request.size`` may be less, see `groups`.
-    ``cancel`` is what it is to end as, once a cancel is wanted.
+    ``cancel`` is what it is to end as, once a cancel is wanted; ``most`` the
+    size beyond which the venue would not have it grow with its parent.
     ``reference`` is the price that a dark order measures from.
     """
 
@@ -121,6 +130,7 @@ class Dialog(msgspec.Struct, kw_only=True):
     placements: list[Placement] = []
     change: OrderRequest | None = None
     asking: Decimal | None = None
+    most: Decimal | None = None
     cancel: OrderStatus | None = None
     reference: Decimal | None = None
     triggered: Decimal | None = None
@@ -177,7 +187,7 @@ class Dialog(msgspec.Struct, kw_only=True):
     def view(self) -> DialogView:
         """What clients see."""
         average = self.cost / self.filled if self.filled else _ZERO
-        venue_id = self.placements[-1].venue_id if self.placements else ''
+        taken = [p for p in self.placements if p.accepted]
         return DialogView(
             request=self.request,
             status=self.status,
@@ -185,7 +195,7 @@ class Dialog(msgspec.Struct, kw_only=True):
             average=average,
             fees=dict(self.fees),
             reason=self.reason,
-            venue_id=venue_id,
+            venue_id=taken[-1].venue_id if taken else '',
             cancelling=self.cancel is not None and not self.final,
             changing=self.change is not None and not self.final,
             in_doubt=self.in_doubt,

@@ -83,7 +83,7 @@ def advance(turn: Turn, dialog: Dialog) -> None:
     if dialog.placements:
         _follow(turn, dialog)
     elif dialog.cancel is not None and not dialog.final:
-        turn.end(dialog, dialog.cancel)
+        turn.end(dialog, dialog.cancel, dialog.reason)
     elif dialog.status in {OrderStatus.PENDING, OrderStatus.TRIGGERED}:
         _start(turn, dialog)
 
@@ -304,17 +304,18 @@ def _conclude(turn: Turn, dialog: Dialog) -> None:
             ))
         turn.end(dialog, OrderStatus.CLOSED)
     elif dialog.cancel is not None:
-        turn.end(dialog, dialog.cancel)
+        turn.end(dialog, dialog.cancel, dialog.reason)
     elif dialog.change is None:
         _end_as(turn, dialog, last)
-    elif last.state is PlacementState.CANCELLED:
-        if turn.runtime.link(dialog.account).ready:
-            _place(turn, dialog)
-    elif last.state is PlacementState.FILLED:
+    elif last.state is PlacementState.FILLED and dialog.asking is not None:
         turn.record(rec.ChangeFailed(
             time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,
             reason='it was filled before it could be changed',
         ))
+    elif last.state in {PlacementState.CANCELLED, PlacementState.FILLED}:
+        # Made way for a change, or its parent has filled more meanwhile.
+        if turn.runtime.link(dialog.account).ready:
+            _place(turn, dialog)
     else:
         _end_as(turn, dialog, last)
 
@@ -334,7 +335,7 @@ def _ask(turn: Turn, dialog: Dialog) -> None:
     runtime = turn.runtime
     for placement in dialog.placements:
         key = dialog.account, placement.cid
-        if not placement.doubt and not placement.missing:
+        if not (placement.doubt or placement.missing or placement.overdue):
             runtime.asks.pop(key, None)
             continue
         ask = runtime.asks.get(key)

@@ -69,6 +69,8 @@ def _target(turn: Turn, dialog: Dialog) -> Decimal:
         size = min(size, parent.filled)
     for other in turn.state.siblings(dialog):
         size -= other.filled
+    if dialog.most is not None:
+        size = min(size, dialog.most)
     return max(size, _ZERO)
 
 

@@ -326,6 +326,11 @@ class State:
     @_apply.register
     def _(self, record: rec.ChangeFailed) -> Dialog:
         dialog = self._of(record)
+        change, size = dialog.change, dialog.request.size
+        if change is not None and dialog.asking is None and (
+            change.size > size
+        ):
+            dialog.most = size
         dialog.change = dialog.asking = None
         dialog.reason = record.reason
         return dialog

@@ -217,7 +217,7 @@ class Turn:
         """Note that a dialog is over."""
         self.record(rec.Ended(
             time_ns=self.now_ns, account=dialog.account, oid=dialog.oid,
-            status=status, reason=reason or dialog.reason,
+            status=status, reason=reason,
         ))
 
     def doubt(self, dialog: Dialog, placement: Placement, why: str) -> None:
