@@ -462,3 +462,12 @@ def random_request(rng, oid, **given):
         'dark': limit and rng.random() < 0.2,
     }
     return OrderRequest(**values | given)
+
+
+def limit_request(oid='a', **given):
+    """A buy of 10 at 100."""
+    values = {
+        'symbol': BTC.id, 'account': 'sim', 'side': OrderSide.BUY,
+        'size': Decimal(10), 'type': OrderType.LIMIT, 'price': Decimal(100),
+    }
+    return OrderRequest(oid=oid, **values | given)

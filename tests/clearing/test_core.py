@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from clearing_runs import BTC, run_of
 from clearing_venue import NATIVE, PLAIN, S, World
+from clearing_venue import limit_request as limit
 
 from piker.clearing.turn import make_cid
 from piker.errors import BadInput, RiskRefused
@@ -14,7 +15,6 @@ from piker.orders import (
     Answer,
     CancelOrder,
     OrderChange,
-    OrderRequest,
     OrderSide,
     OrderType,
     Outcome,
@@ -28,14 +28,6 @@ from piker.orders import (
 )
 
 RNG = random.Random(0)
-
-
-def limit(oid='a', **values):
-    given = {
-        'symbol': BTC.id, 'account': 'sim', 'side': OrderSide.BUY,
-        'size': Decimal(10), 'type': OrderType.LIMIT, 'price': Decimal(100),
-    }
-    return OrderRequest(oid=oid, **given | values)
 
 
 def stop(oid='a', **values):
