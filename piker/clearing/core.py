@@ -8,9 +8,10 @@ What each part does:
 `intake`       what clients ask for: checked, then noted as wanted
 `drive`        the next step of a dialog, whatever has happened
 `groups`       OCO and brackets
-`reconcile`    what gateways say
+`reports`      what venues say of orders, fills and balances
+`reconcile`    what gateways answer, and how a break is mended
 `watching`     prices: dark books, alerts, marks
-`state`        what survives, by `records` alone
+`state`        what survives; `replay` has it changed by `records` alone
 =============  ============================================================
 """
 from __future__ import annotations
@@ -33,12 +34,13 @@ from ..orders import (
     OrderRequest,
     PositionView,
 )
-from . import intake, reconcile
+from . import intake, reconcile, replay
 from . import records as rec
 from .dialog import Dialog, PlacementState
 from .drive import settle
 from .effects import Effects
 from .records import Record
+from .reports import ask_for_strays
 from .risk import Risk
 from .state import State
 from .turn import Runtime, Turn, account_view
@@ -162,7 +164,7 @@ class Core:
                     turn.doubt(dialog, placement, 'not known to have arrived')
             turn.mark(dialog)
         reconcile.request_snapshot(turn, account)
-        reconcile.ask_for_strays(turn, account)
+        ask_for_strays(turn, account)
         return self._finish(turn)
 
     def gateway_lost(self, account: str, now_ns: int) -> Effects:
@@ -178,7 +180,7 @@ class Core:
         turn = self._turn(now_ns)
         for message in messages:
             reconcile.on_message(turn, account, message)
-        reconcile.ask_for_strays(turn, account)
+        ask_for_strays(turn, account)
         return self._finish(turn)
 
     # market and time
@@ -256,7 +258,7 @@ class Core:
                 if link.up and link.retry_ns and now_ns >= link.retry_ns:
                     link.retry_ns = 0
                     reconcile.request_snapshot(turn, what)
-                reconcile.ask_for_strays(turn, what)
+                ask_for_strays(turn, what)
             else:
                 turn.mark(self._state.dialogs[what])
         return self._finish(turn)
@@ -283,7 +285,7 @@ class Core:
 
     def apply(self, record: Record) -> None:
         """Apply one record: replay is to apply all of them in order."""
-        self._state.apply(record)
+        replay.apply(record, self._state)
         if isinstance(record, rec.InstrumentKnown):
             self.add_instrument(record.instrument)
         elif isinstance(record, rec.Accepted) and record.request.good_till_ns:

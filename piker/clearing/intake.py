@@ -6,12 +6,11 @@ has changed nothing.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ..clock import NS_PER_S
 from ..config import AccountSettings
 from ..errors import BadInput, RiskRefused, did_you_mean
 from ..instruments import Instrument
@@ -27,8 +26,8 @@ from ..orders import (
 )
 from . import records as rec
 from .dialog import Dialog
-from .positions import day_of
-from .risk import OpenOrder, Risk, RiskView, Tally
+from .limits import check_limits, note_submitted
+from .risk import Risk
 from .state import State
 from .terms import (
     changed,
@@ -40,8 +39,6 @@ from .terms import (
 from .turn import Turn
 
 __all__ = ['Desk', 'find']
-
-_ZERO = Decimal(0)
 
 
 def find(state: State, account: str, oid: str) -> Dialog:
@@ -106,7 +103,10 @@ class Desk:
         abilities = self._state.account(request.account).abilities
         if abilities is not None:
             check_abilities(request, abilities)
-        self._risk.check(request, self._risk_view(request, batch.values()))
+        check_limits(
+            self.turn, self._risk, self._accounts[request.account], request,
+            batch=batch.values(),
+        )
 
     def _check_account(self, account: str) -> None:
         if account not in self._accounts:
@@ -189,9 +189,7 @@ class Desk:
             request=request, status=status, client=client,
             reference=reference,
         ))
-        self._runtime.submitted.append(
-            (turn.now_ns, request.account, request.symbol)
-        )
+        note_submitted(turn, request)
         if request.tif is Tif.GTD:
             self._runtime.wake_at(request.good_till_ns, key)
 
@@ -209,67 +207,6 @@ class Desk:
         mark, stale = self._runtime.market.mark(request.symbol)
         return OrderStatus.DARK, None if stale else mark
 
-    # risk
-
-    def _risk_view(
-        self,
-        request: OrderRequest,
-        batch: Iterable[OrderRequest] = (),
-        without: Dialog | None = None,
-    ) -> RiskView:
-        state, now_ns = self._state, self.turn.now_ns
-        account, symbol = request.account, request.symbol
-        mine = [d for d in state.open_of(account) if d is not without]
-        here = [d for d in mine if d.symbol == symbol]
-        new = [r for r in batch if r.account == account]
-        new_here = [r for r in new if r.symbol == symbol]
-        orders = [_open_order(d) for d in here]
-        orders += [_new_order(r) for r in new_here]
-        mark, stale = self._runtime.market.mark(symbol)
-        recent = self._recent(now_ns)
-        quote = self._instrument(symbol).quote
-        return RiskView(
-            position=state.positions.size(account, symbol),
-            orders=tuple(orders),
-            market=None if stale else mark,
-            account=Tally(
-                open_orders=len(mine) + len(new),
-                last_second=len(new) + sum(a == account for a, _ in recent),
-                day_pnl=self._day_pnl(account, quote),
-            ),
-            instrument=Tally(
-                open_orders=len(here) + len(new_here),
-                last_second=len(new_here) + recent.count((account, symbol)),
-                day_pnl=self._day_pnl(account, quote, symbol),
-            ),
-        )
-
-    def _recent(self, now_ns: int) -> list[tuple[str, str]]:
-        """Account and symbol of what was submitted within a second."""
-        submitted = self._runtime.submitted
-        while submitted and submitted[0][0] <= now_ns - NS_PER_S:
-            submitted.popleft()
-        return [(account, symbol) for _, account, symbol in submitted]
-
-    def _day_pnl(self, account: str, quote: str, symbol: str = '') -> Decimal:
-        """The day's profit of one instrument, or of all of that currency."""
-        settings = self._accounts[account]
-        limits = [settings.risk, *settings.instruments.values()]
-        if all(limit.max_daily_loss is None for limit in limits):
-            return _ZERO
-        state, market = self._state, self._runtime.market
-        total = _ZERO
-        for name, held in state.positions:
-            instrument = state.instruments.get(held)
-            wanted = symbol in {'', held} and name == account
-            if not wanted or not instrument or instrument.quote != quote:
-                continue
-            total += state.positions.day_pnl(
-                account, held, day_of(self.turn.now_ns),
-                market.mark(held)[0], market.opening(held),
-            ).net
-        return total
-
     # open orders
 
     def change(self, client: str, change: OrderChange) -> None:
@@ -281,7 +218,10 @@ class Desk:
             return
         self._check_change(dialog, change, request)
         left = replace(request, size=request.size - dialog.filled)
-        self._risk.check(left, self._risk_view(left, without=dialog))
+        check_limits(
+            self.turn, self._risk, self._accounts[dialog.account], left,
+            without=dialog,
+        )
         if dialog.placements:
             turn.record(rec.ChangeWanted(
                 time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,
@@ -301,6 +241,7 @@ class Desk:
             raise BadInput(f'{oid}: cannot be changed, it is {dialog.status}')
         if dialog.cancel is not None:
             raise BadInput(f'{oid}: cannot be changed, it is being cancelled')
+        self._check_account(dialog.account)
         self._check_halt(dialog.account)
         if any(p.paired for p in dialog.placements):
             raise BadInput(
@@ -439,19 +380,3 @@ class Desk:
             time_ns=self.turn.now_ns, aid=aid, client=client,
         ))
         self.turn.tell(AlertGone(aid=aid))
-
-
-def _open_order(dialog: Dialog) -> OpenOrder:
-    request = dialog.original
-    return OpenOrder(
-        oid=dialog.oid, side=request.side, oco=request.oco,
-        left=max(dialog.wanted.size - dialog.filled, _ZERO),
-        parent=request.parent, held=dialog.status is OrderStatus.HELD,
-    )
-
-
-def _new_order(request: OrderRequest) -> OpenOrder:
-    return OpenOrder(
-        oid=request.oid, side=request.side, left=request.size,
-        oco=request.oco, parent=request.parent, held=bool(request.parent),
-    )

@@ -1,308 +1,59 @@
 """
-What gateways say, brought together with what we know.
+Gateways: what they answer, and how all is brought together after a break.
 
-Reports may come late, twice or out of order, and be older than what is known:
-an order that is over stays so, what is filled only grows, and a fill counts
-once by its trade id.  What an answer leaves open is asked for.
+What an answer leaves open is asked for, and after each break a snapshot tells
+how everything stands; what it is silent of is asked for one by one.
 """
 from __future__ import annotations
-
-from decimal import Decimal
 
 from ..clock import NS_PER_S
 from ..orders import (
     AccountReport,
     Answer,
-    Balance,
     CancelOrder,
-    Fill,
     FillReport,
     GatewayMessage,
     LinkReport,
     OrderReport,
-    OrderType,
     Outcome,
     QueryOrder,
     ReplaceOrder,
     Snapshot,
-    VenueStatus,
 )
 from . import records as rec
 from .dialog import Dialog, Placement, PlacementState
-from .terms import FOREIGN
-from .turn import Ask, Flight, Turn, back_off_ns
+from .reports import (
+    adopt_fills,
+    fail_change,
+    note_state,
+    on_account,
+    on_fill,
+    on_order,
+)
+from .turn import Flight, Turn, back_off_ns
 
-__all__ = [
-    'ask_for_strays', 'lose_gateway', 'on_late', 'on_message',
-    'request_snapshot',
-]
+__all__ = ['lose_gateway', 'on_late', 'on_message', 'request_snapshot']
 
 _GRACE_NS = NS_PER_S  # how late an order may still reach its venue
 _TWICE = 2
-_STRAY_TRIES = 3
-_ZERO = Decimal(0)
 
 
 def on_message(turn: Turn, account: str, message: GatewayMessage) -> None:
     """Take in one message."""
     match message:
         case OrderReport():
-            _on_order(turn, account, message)
+            on_order(turn, account, message)
         case FillReport():
-            _on_fill(turn, account, message)
+            on_fill(turn, account, message)
         case AccountReport():
-            _on_account(turn, account, message)
+            on_account(turn, account, message)
         case LinkReport():
             _on_link(turn, account, message)
         case Answer():
             _on_answer(turn, account, message)
 
 
-# orders
-
-def _find(
-    turn: Turn, account: str, cid: str, symbol: str, venue_id: str
-) -> tuple[Dialog, Placement] | None:
-    """Our order of that cid, or of that id at the venue."""
-    state = turn.state
-    dialog = state.by_cid.get((account, cid)) if cid else None
-    if dialog is not None:
-        return dialog, dialog.placement(cid)
-    known = state.by_venue_id.get((account, symbol, venue_id))
-    if known is None or not venue_id:
-        return None
-    return known[0], known[0].placement(known[1])
-
-
-def _on_order(turn: Turn, account: str, report: OrderReport) -> None:
-    link = turn.runtime.link(account)
-    if link.snapshot:
-        link.seen.add((report.cid, report.venue_id))
-    found = _find(
-        turn, account, report.cid, report.symbol, report.venue_id
-    )
-    if found is None:
-        if report.status is VenueStatus.OPEN or report.filled:
-            _adopt(turn, account, report)
-        return
-    dialog, placement = found
-    _claim(turn, dialog, placement, report.venue_id)
-    _note(turn, dialog, placement, report)
-
-
-def _adopt(turn: Turn, account: str, report: OrderReport) -> None:
-    """Take on an order that was not made here."""
-    oid = f'{FOREIGN}{report.venue_id}'
-    if (account, oid) in turn.state.dialogs:
-        oid = f'{oid}-{report.symbol}'
-    turn.know(report.symbol)
-    turn.record(rec.Adopted(
-        time_ns=turn.now_ns, account=account, oid=oid, report=report,
-    ))
-    turn.runtime.strays.pop((account, report.symbol, report.venue_id), None)
-    turn.notice(
-        f'{report.side} {report.size} {report.symbol}: an order found at the '
-        'venue that was not made here', account, oid,
-    )
-
-
-def _claim(
-    turn: Turn, dialog: Dialog, placement: Placement, venue_id: str
-) -> None:
-    """Give an order its fills that came before it was known whose."""
-    key = dialog.account, dialog.symbol, venue_id
-    if key in turn.state.unclaimed:
-        turn.runtime.strays.pop(key, None)
-        turn.record(rec.Claimed(
-            time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,
-            cid=placement.cid, venue_id=venue_id, symbol=dialog.symbol,
-        ))
-
-
-def _note(
-    turn: Turn, dialog: Dialog, placement: Placement, report: OrderReport
-) -> None:
-    """Merge a report into what is known of an order."""
-    state = _merged(placement, report)
-    filled = max(placement.filled, report.filled)
-    news_id = bool(report.venue_id) and not placement.venue_id
-    amended = (
-        dialog.foreign and state is PlacementState.OPEN
-        and report.time_ns >= placement.venue_ns
-        and (report.size, report.price, report.stop)
-        != (placement.order.size, placement.order.price,
-            placement.order.stop)
-    )
-    if not (
-        placement.doubt or amended or news_id
-        or state is not placement.state or filled != placement.filled
-    ):
-        return
-    revived = state.live and placement.state in {
-        PlacementState.LOST, PlacementState.REJECTED,
-    }
-    over = dialog.final
-    _report(
-        turn, dialog, placement, state, filled=filled, reason=report.reason,
-        venue_id=report.venue_id, venue_ns=report.time_ns,
-        terms=report if amended else None,
-    )
-    if revived and over:
-        _take_back(turn, dialog)
-
-
-def _merged(placement: Placement, report: OrderReport) -> PlacementState:
-    """How an order stands, given what is known and a report of any age."""
-    known, said = placement.state, PlacementState(report.status)
-    if known in {PlacementState.SENT, PlacementState.LOST}:
-        return said
-    if known is PlacementState.OPEN:
-        # It was there: what says otherwise is about something else.
-        return known if said is PlacementState.REJECTED else said
-    if known is PlacementState.REJECTED:
-        return said if said is PlacementState.OPEN or report.filled else known
-    return said if said is PlacementState.FILLED else known
-
-
-def _take_back(turn: Turn, dialog: Dialog) -> None:
-    """An order that was given up for lost is at the venue: cancel it."""
-    turn.record(rec.CancelWanted(
-        time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,
-        reason='it reached the venue after it had been given up',
-    ))
-    turn.notice(
-        'it reached the venue after it had been given up; it is cancelled',
-        dialog.account, dialog.oid,
-    )
-
-
-def _report(
-    turn: Turn,
-    dialog: Dialog,
-    placement: Placement,
-    state: PlacementState,
-    *,
-    reason: str = '',
-    filled: Decimal | None = None,
-    venue_id: str = '',
-    venue_ns: int = 0,
-    terms: OrderReport | None = None,
-) -> None:
-    """Note how an order stands; a change that it was for has failed if so."""
-    failed = (
-        placement.state is PlacementState.SENT
-        and state in {PlacementState.REJECTED, PlacementState.LOST}
-        and bool(placement.replaces)
-        and dialog.change == placement.request
-    )
-    turn.record(rec.Reported(
-        time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,
-        cid=placement.cid, state=state, venue_id=venue_id, venue_ns=venue_ns,
-        filled=placement.filled if filled is None else filled,
-        reason=reason,
-        size=terms.size if terms else None,
-        price=terms.price if terms else None,
-        stop=terms.stop if terms else None,
-    ))
-    if failed:
-        _fail_change(turn, dialog, reason)
-
-
-def _fail_change(turn: Turn, dialog: Dialog, reason: str) -> None:
-    turn.record(rec.ChangeFailed(
-        time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,
-        reason=reason,
-    ))
-    turn.notice(f'not changed: {reason}', dialog.account, dialog.oid)
-
-
-# fills
-
-def _on_fill(turn: Turn, account: str, report: FillReport) -> None:
-    state = turn.state
-    if (account, report.symbol, report.trade_id) in state.fills:
-        return
-    found = _find(
-        turn, account, report.cid, report.symbol, report.venue_id
-    )
-    oid = found[0].oid if found else ''
-    fill = Fill(
-        account=account, oid=oid, symbol=report.symbol, side=report.side,
-        trade_id=report.trade_id, price=report.price, size=report.size,
-        fee=report.fee, fee_asset=report.fee_asset, maker=report.maker,
-        time_ns=report.time_ns,
-    )
-    turn.know(report.symbol)
-    turn.record(rec.Filled(
-        time_ns=turn.now_ns, account=account, oid=oid, fill=fill,
-        cid=found[1].cid if found else '', venue_id=report.venue_id,
-    ))
-    turn.tell(fill)
-    turn.tell_position(account, report.symbol)
-    if found:
-        _claim(turn, *found, report.venue_id)
-
-
-def ask_for_strays(turn: Turn, account: str) -> None:
-    """Ask whose the fills are that belong to no order we know."""
-    runtime = turn.runtime
-    if not runtime.link(account).up:
-        return
-    for key, fills in turn.state.unclaimed.items():
-        if key[0] != account:
-            continue
-        _, symbol, venue_id = key
-        ask = runtime.strays.setdefault(key, Ask())
-        asked = (account, venue_id) in runtime.asking
-        if asked or turn.now_ns < ask.due_ns or not fills:
-            continue
-        ask.due_ns = turn.now_ns + back_off_ns(ask.tries)
-        ask.tries += 1
-        runtime.wake_at(ask.due_ns, account)
-        turn.send(account, QueryOrder(
-            ref=turn.next_ref(), cid='', symbol=symbol, venue_id=venue_id,
-        ))
-
-
-def _adopt_fills(turn: Turn, account: str, query: QueryOrder) -> None:
-    """The venue does not tell whose fills these are: make them an order."""
-    key = account, query.symbol, query.venue_id
-    ask = turn.runtime.strays.get(key)
-    fills = turn.state.unclaimed.get(key)
-    if ask is None or not fills:
-        return
-    ask.unknown += 1
-    if ask.unknown >= _STRAY_TRIES:
-        size = sum((fill.size for fill in fills), _ZERO)
-        _adopt(turn, account, OrderReport(
-            cid='', venue_id=query.venue_id, symbol=query.symbol,
-            side=fills[0].side, size=size, filled=size,
-            type=OrderType.MARKET, status=VenueStatus.FILLED,
-            time_ns=fills[-1].time_ns,
-        ))
-
-
-# the account and the link
-
-def _on_account(turn: Turn, account: str, report: AccountReport) -> None:
-    """Take the balances that are newer than those known."""
-    known = turn.state.account(account).balances
-    said = dict(report.balances)
-    if report.whole:
-        said |= {asset: Balance(_ZERO) for asset in known.keys() - said.keys()}
-    times = turn.runtime.balance_ns
-    changed = {}
-    for asset, balance in said.items():
-        if report.time_ns >= times.get((account, asset), 0):
-            times[account, asset] = report.time_ns
-            if known.get(asset) != balance:
-                changed[asset] = balance
-    if changed:
-        turn.record(rec.Balances(
-            time_ns=turn.now_ns, account=account, balances=changed,
-        ))
-        turn.tell_account(account)
-
+# the link
 
 def _on_link(turn: Turn, account: str, report: LinkReport) -> None:
     if report.up:
@@ -450,7 +201,7 @@ def _on_placed(turn: Turn, flight: Flight, answer: Answer) -> None:
     for dialog, placement in _orders_of(turn, flight):
         if placement.state is PlacementState.SENT:
             if refused is not None:
-                _report(
+                note_state(
                     turn, dialog, placement, refused, reason=answer.reason,
                 )
             elif not flight.late:
@@ -478,7 +229,7 @@ def _on_cancelled(turn: Turn, flight: Flight, answer: Answer) -> None:
             continue
         if answer.outcome is Outcome.REFUSED:
             if dialog.change is not None and dialog.cancel is None:
-                _fail_change(turn, dialog, answer.reason)
+                fail_change(turn, dialog, answer.reason)
             else:
                 turn.notice(
                     f'the venue will not cancel it: {answer.reason}; it is '
@@ -493,7 +244,7 @@ def _on_unknown(turn: Turn, flight: Flight) -> None:
     command = flight.command
     assert isinstance(command, QueryOrder)
     if not flight.cids:
-        _adopt_fills(turn, flight.account, command)
+        adopt_fills(turn, flight.account, command)
         return
     for dialog, placement in _orders_of(turn, flight):
         ask = turn.runtime.asks.get((dialog.account, placement.cid))
@@ -504,12 +255,12 @@ def _on_unknown(turn: Turn, flight: Flight) -> None:
         if ask.unknown < _TWICE or turn.now_ns < over_ns:
             ask.due_ns = max(ask.due_ns, over_ns)
         elif placement.state is PlacementState.SENT:
-            _report(
+            note_state(
                 turn, dialog, placement, PlacementState.LOST,
                 reason='never reached the venue',
             )
         else:
-            _report(
+            note_state(
                 turn, dialog, placement, PlacementState.CANCELLED,
                 reason='the venue knows it no longer',
             )

@@ -2,7 +2,7 @@
 What clearing remembers: one record for each thing that has happened.
 
 A record is a fact and never a decision: whoever applies all of them in order
-(`state.State.apply`) gets the state that was, however the rules that led to
+(`replay.apply`) gets the state that was, however the rules that led to
 them have changed since.  They are journalled as JSON; a field that is added
 must have a default, and a kind or field that is written once is kept.
 """

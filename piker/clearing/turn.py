@@ -25,6 +25,7 @@ from ..orders import (
     Snapshot,
 )
 from . import records as rec
+from . import replay
 from .dialog import Dialog, Placement
 from .effects import Effects
 from .state import State
@@ -186,7 +187,7 @@ class Turn:
 
     def record(self, record: rec.Record) -> Dialog | None:
         """Apply a record and have it journalled."""
-        dialog = self.state.apply(record)
+        dialog = replay.apply(record, self.state)
         self.effects.records.append(record)
         if dialog is not None:
             self.runtime.market.place(dialog)
@@ -261,6 +262,8 @@ class Turn:
         elif not flight.asks:
             for key in {key for key, _ in flight.cids}:
                 self.runtime.flying[key] -= 1
+                if not self.runtime.flying[key]:
+                    del self.runtime.flying[key]
         for key, _ in flight.cids:
             self.mark(self.state.dialogs[key])
 

@@ -200,8 +200,9 @@ class Venue:
 class World:
     """A core, its records, a gateway and the venue; all by one clock."""
 
-    def __init__(self, abilities=NATIVE):
+    def __init__(self, abilities=NATIVE, accounts=ACCOUNTS):
         self.abilities = abilities
+        self.accounts = accounts
         self.venue = Venue()
         self.now_ns = S
         self.records = [BEGUN]
@@ -213,7 +214,7 @@ class World:
         self.core = self._replayed()
 
     def _replayed(self):
-        core = Core(ACCOUNTS)
+        core = Core(self.accounts)
         for record in self.records:
             core.apply(rec.decode(rec.encode(record)))
         core.add_instrument(BTC)

@@ -10,6 +10,7 @@ from clearing_venue import NATIVE, PLAIN, S, World
 from clearing_venue import limit_request as limit
 
 from piker.clearing.turn import make_cid
+from piker.config import AccountSettings, RiskSettings
 from piker.errors import BadInput, RiskRefused
 from piker.orders import (
     Answer,
@@ -41,8 +42,8 @@ def world():
     return ready_world()
 
 
-def ready_world(abilities=NATIVE):
-    world = World(abilities)
+def ready_world(abilities=NATIVE, **given):
+    world = World(abilities, **given)
     world.settle()
     assert world.core.ready('sim')
     return world
@@ -598,6 +599,68 @@ def test_halt_cancels_blocks_and_survives_a_restart(world):
     assert world.submit(limit())  # known already: nothing new
     world.do(world.core.resume('me', now_ns=world.now_ns))
     assert world.submit(limit('c'))
+
+
+def limited(**limits):
+    """A world whose account has these limits."""
+    settings = AccountSettings(provider='sim', risk=RiskSettings(**limits))
+    return ready_world(accounts={'sim': settings})
+
+
+def refused(world, *requests):
+    with pytest.raises(RiskRefused):
+        world.core.submit('x', requests, world.now_ns)
+    return True
+
+
+def test_orders_that_come_at_once_are_counted_together():
+    world = limited(max_open_orders=2)
+    assert refused(world, limit('a'), limit('b'), limit('c'))
+    assert world.core.dialogs() == []
+    assert world.submit(limit('a'), limit('b'))
+    assert refused(world, limit('c'))
+    world.cancel('a')
+    world.settle()
+    assert world.submit(limit('c'))
+    world.change('c', price=Decimal(99))  # it does not count against itself
+    assert view(world, 'c').changing
+
+
+def test_orders_of_a_second_are_counted_for_a_second():
+    world = limited(max_orders_a_second=2)
+    assert world.submit(limit('a'), limit('b'))
+    assert refused(world, limit('c'))
+    world.now_ns += S - 1
+    assert refused(world, limit('c'))
+    world.now_ns += 1
+    assert world.submit(limit('c'))
+
+
+def test_a_change_is_held_to_the_limits_by_what_is_left():
+    world = limited(max_order=Decimal(12), max_position=Decimal(15))
+    order = opened(world)
+    tell(world, world.venue.fill(order, Decimal(4)))
+    with pytest.raises(RiskRefused, match='max_position'):
+        world.core.change(
+            'x', OrderChange(oid='a', account='sim', size=Decimal(16)),
+            world.now_ns,
+        )
+    world.change('a', size=Decimal(14))
+    ended(world, 'open', 4)
+    assert view(world).request.size == 14
+
+
+def test_a_day_of_losses_ends_in_refusals():
+    world = limited(max_daily_loss=Decimal(50))
+    opened(world)
+    world.venue.fill(next(iter(world.venue.orders.values())), Decimal(10))
+    world.cut()
+    world.settle()
+    world.tick(96)
+    assert world.submit(limit('b'))
+    world.tick(94)
+    assert refused(world, limit('c'))
+    assert world.submit(limit('d', side=OrderSide.SELL))  # it only reduces
 
 
 def test_a_market_order_does_not_wait_for_a_venue_that_is_gone(world):
