@@ -80,7 +80,8 @@ class EmsClient:
     ``alerts`` by aid, those that wait or have fired since; ``accounts`` by
     name; ``fills`` and ``notices`` in the order in which they came.  They
     are kept by a task in the background, and replaced by what a restarted
-    ``emsd`` has.
+    ``emsd`` has.  ``providers`` is where each account trades, empty for one
+    on paper; orders of the accounts in ``live`` leave this machine.
 
     Calls raise `BadInput` for what cannot be done, `RiskRefused` beyond a
     limit, `DaemonError` without an ``emsd``.  A call whose answer was lost
@@ -94,6 +95,8 @@ class EmsClient:
         self.positions: dict[tuple[str, str], PositionView] = {}
         self.alerts: dict[str, Alert] = {}
         self.accounts: dict[str, AccountView] = {}
+        self.providers: dict[str, str] = {}
+        self.live: frozenset[str] = frozenset()
         self.fills: deque[Fill] = deque(maxlen=_KEPT)
         self.notices: deque[Notice] = deque(maxlen=_KEPT)
         self._known_fills: set[tuple[str, str, str]] = set()
@@ -318,6 +321,8 @@ class EmsClient:
         self.positions = {(p.account, p.symbol): p for p in snapshot.positions}
         self.alerts = {alert.aid: alert for alert in snapshot.alerts}
         self.accounts = {a.account: a for a in snapshot.accounts}
+        self.providers = snapshot.providers
+        self.live = frozenset(snapshot.live)
         self.fills.clear()
         self._known_fills.clear()
         for fill in snapshot.fills:

@@ -324,6 +324,8 @@ class Ems:
             accounts=self.core.accounts(),
             alerts=self.core.alerts(),
             notices=list(self.hub.notices),
+            providers=self.gateways.providers,
+            live=self.gateways.live(),
         )
 
     def status(self) -> dict[str, Any]:

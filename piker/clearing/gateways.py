@@ -227,6 +227,22 @@ class Gateways:
             for name, account in self._accounts.items() if account.started
         }
 
+    @property
+    def providers(self) -> dict[str, str]:
+        """Where each account trades; empty for one on paper."""
+        return {n: a.settings.provider for n, a in self._accounts.items()}
+
+    def live(self) -> list[str]:
+        """The accounts whose orders leave this machine, by permission."""
+        found = []
+        for name, account in self._accounts.items():
+            try:
+                if check_live(name, account.settings, self._sim_url):
+                    found.append(name)
+            except ConfigError:
+                pass
+        return found
+
     def is_open(self, name: str) -> bool:
         account = self._accounts.get(name)
         return account is not None and account.gateway is not None

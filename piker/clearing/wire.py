@@ -43,6 +43,8 @@ class EmsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     Every dialog that is open and the newest of those that are over, the
     newest fills, all positions and accounts, alerts that wait, notices.
+    ``providers`` is where each account trades, empty for one on paper;
+    ``live`` names the accounts whose orders leave this machine.
     """
 
     dialogs: list[DialogView]
@@ -51,6 +53,8 @@ class EmsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     accounts: list[AccountView]
     alerts: list[Alert]
     notices: list[Notice]
+    providers: dict[str, str] = {}
+    live: list[str] = []
 
 
 def pack_event(event: Event) -> dict[str, Any]:
