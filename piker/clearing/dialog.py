@@ -81,6 +81,11 @@ class Placement(msgspec.Struct, kw_only=True):
         return self.state not in _NOT_TAKEN
 
     @property
+    def begun(self) -> bool:
+        """Whether some of it is filled, by the venue's word or by ours."""
+        return bool(self.filled or self.known)
+
+    @property
     def missing(self) -> bool:
         """Whether the venue counts fills that we have not seen."""
         return self.filled > self.known

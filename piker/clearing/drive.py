@@ -247,7 +247,7 @@ def _adapt(turn: Turn, dialog: Dialog, placement: Placement) -> None:
         ))
     elif (
         abilities is not None and abilities.replace
-        and not placement.filled and not excess
+        and not placement.begun and not excess
     ):
         _replace(turn, dialog, placement)
     elif turn.runtime.link(dialog.account).ready:
