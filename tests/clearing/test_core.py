@@ -705,3 +705,108 @@ def test_cids_are_of_the_journal_the_order_and_the_revision():
     assert cid.startswith('pk')
     assert len(cid) <= 36
     assert cid.isalnum()
+
+
+# what a venue leaves open
+
+def test_one_unknown_is_not_believed_however_late(world):
+    world.submit(limit())
+    world.sent.clear()  # it takes its time
+    world.wait(6 * S)
+    assert kinds(world.sent) == [QueryOrder]
+    world.carry()
+    tell(world, *world.answers.pop())
+    assert not view(world).status.final
+    ended(world, 'rejected')
+
+
+def test_what_is_not_among_the_open_orders_is_asked_for(world):
+    order = opened(world)
+    world.venue.cancel(order)  # while the stream is down
+    world.cut()
+    ended(world, 'cancelled')
+
+
+def test_an_order_that_made_room_is_asked_for_if_nothing_is_said(world):
+    opened(world)
+    world.change('a', price=Decimal(99))
+    world.carry()
+    world.stream.clear()
+    gone, came, answer = world.answers.pop()
+    assert gone.status is VenueStatus.CANCELLED
+    tell(world, came, answer)
+    assert view(world).in_doubt
+    ended(world, 'open')
+    assert view(world).request.price == 99
+
+
+def test_a_venue_that_replaces_what_has_begun_to_fill(world):
+    """Then the new order is too large, and made smaller."""
+    order = opened(world)
+    world.change('a', price=Decimal(99))
+    fill = world.venue.fill(order, Decimal(4))
+    command = world.sent.pop()
+    said = [
+        *world.venue.cancel(order),
+        world.venue.report(world.venue.place(command.order)),
+    ]
+    tell(world, *said, fill, Answer(ref=command.ref, outcome=Outcome.DONE))
+    world.calm(RNG)
+    assert view(world).request.price == 99
+    assert view(world).left == 6
+    ended(world, 'open', 4)
+
+
+def test_one_cancel_is_under_way_at_a_time(world):
+    order = opened(world)
+    world.cancel('a')
+    world.wait(S)
+    tell(world, world.venue.fill(order, Decimal(1)))
+    assert kinds(world.sent) == [CancelOrder]
+    ended(world, 'cancelled', 1)
+
+
+def test_a_cancel_that_is_refused_is_tried_again(world):
+    opened(world)
+    world.cancel('a')
+    command = world.sent.pop()
+    tell(world, Answer(ref=command.ref, outcome=Outcome.REFUSED))
+    assert world.sent == []  # not at once
+    world.wait(S)
+    assert kinds(world.sent) == [CancelOrder]
+    ended(world, 'cancelled')
+
+
+def test_a_snapshot_that_is_out_of_date_is_asked_for_again(world):
+    world.cut()
+    world.cut()
+    assert kinds(world.sent) == [Snapshot]
+    world.carry()
+    tell(world, *world.answers.pop())
+    assert kinds(world.sent) == [Snapshot]
+
+
+def test_a_fill_that_was_lost_before_a_later_one_is_found(world):
+    opened(world)
+    world.by_hand(random.Random(1))
+    world.stream.clear()
+    late = world.venue.place(PlaceOrder(
+        ref=0, cid='late', symbol=BTC.id, side=OrderSide.BUY,
+        size=Decimal(1), type=OrderType.MARKET,
+    ))
+    tell(world, *world.venue.fills_of(late), world.venue.report(late))
+    world.lose_gateway()
+    ended(world, 'open')
+
+
+def test_fills_are_asked_for_from_a_minute_before_the_last(world):
+    order = opened(world)
+    for _ in range(3):
+        world.now_ns += 70 * S
+        world.venue.clock(world.now_ns)
+        tell(world, world.venue.fill(order, Decimal(1)))
+    world.cut()
+    [snapshot] = world.sent
+    first, second, _ = world.venue.trades
+    assert first.trade_id < snapshot.since[BTC.id] <= second.trade_id
+    ended(world, 'open', 3)
