@@ -17,6 +17,7 @@ from rich.table import Table
 
 from .. import log
 from ..brokers import PROVIDERS
+from ..clock import parse_time
 from ..errors import (
     BadInput,
     NoSuchProvider,
@@ -30,6 +31,7 @@ from ..service.tree import DEFAULT_REGISTRY
 __all__ = [
     'CONTEXT',
     'Failure',
+    'TimeParam',
     'check_provider',
     'check_symbols',
     'emit',
@@ -79,6 +81,23 @@ def level_option_from(default: str) -> Callable[[F], F]:
 
 
 level_option = level_option_from('warning')
+
+
+class TimeParam(click.ParamType[int]):
+    """A time in UTC, as ns."""
+
+    name = 'time'
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_time(value)
+        except ValueError:
+            self.fail(
+                f'{value!r} is not a time: write 2026-07-01 or '
+                '2026-07-01T12:00:00', param, ctx,
+            )
 
 
 class Failure(click.ClickException):

@@ -14,13 +14,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ..clock import NS_PER_S, SystemClock, format_ns, parse_time
+from ..clock import NS_PER_S, SystemClock, format_ns
 from ..config import load_settings
 from ..data.storage.names import TICKS, TableId
 from ..errors import BadInput
 from ..service import Tree, open_tree
 from .common import (
     CONTEXT,
+    TimeParam,
     emit,
     guarded,
     json_option,
@@ -46,27 +47,12 @@ config_option = click.option(
     help='Settings file to read instead of the usual one.',
 )
 
-
-class _Time(click.ParamType[int]):
-    name = 'time'
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_time(value)
-        except ValueError:
-            self.fail(
-                f'{value!r} is not a time: write 2026-07-01 or '
-                '2026-07-01T12:00:00', param, ctx,
-            )
-
-
 start_option = click.option(
-    '--start', type=_Time(), metavar='TIME', help='From this time (UTC) on.'
+    '--start', type=TimeParam(), metavar='TIME',
+    help='From this time (UTC) on.',
 )
 end_option = click.option(
-    '--end', type=_Time(), metavar='TIME', help='Up to before this time.'
+    '--end', type=TimeParam(), metavar='TIME', help='Up to before this time.'
 )
 
 
