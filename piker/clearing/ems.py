@@ -32,16 +32,16 @@ from ..orders import (
     OrderChange,
     OrderRequest,
 )
-from ..paths import data_dir
 from ..service import TreeClient
 from .core import Core
 from .effects import Effects
 from .gateways import Gateways
 from .hub import Hub
-from .journal import Journal
+from .journal import Journal, journal_file
 from .market import Market, latest_trade
 from .paper import paper_file
 from .paperstore import PaperStore
+from .probe import Probes, VenueBooks
 from .records import InstrumentKnown
 from .wire import EmsSnapshot
 
@@ -73,6 +73,7 @@ class Ems:
         self.gateways: Gateways
         self._journal = journal
         self._clock = clock
+        self._probes = Probes()
         self._instruments: dict[str, Instrument] = {}
         self._error: BaseException | None = None
         self._failed = trio.Event()
@@ -179,6 +180,7 @@ class Ems:
 
     def on_gateway(self, account: str, abilities: Abilities | None) -> None:
         if abilities is None:
+            self._probes.lose(account)
             self._take(lambda now: self.core.gateway_lost(account, now))
             return
         for paper in self.gateways.papers:
@@ -192,6 +194,7 @@ class Ems:
     def on_messages(
         self, account: str, messages: list[GatewayMessage]
     ) -> None:
+        self._probes.hear(account, messages)
         self._take(
             lambda now: self.core.on_messages(account, messages, now)
         )
@@ -328,6 +331,22 @@ class Ems:
             live=self.gateways.live(),
         )
 
+    async def venue_books(
+        self, account: str, symbols: list[str], since_ns: int
+    ) -> VenueBooks:
+        """
+        What the venue has of an account now, fills from ``since_ns`` on.
+
+        Raises as `Gateways.opened` and `Probes.ask`.
+        """
+        with trio.move_on_after(_OPEN_WITHIN_S):
+            await self.gateways.opened(account)
+        books = await self._probes.ask(
+            account, self.gateways.send, symbols, since_ns
+        )
+        found: VenueBooks = _replaced(books, journal=str(self._journal.path))
+        return found
+
     def status(self) -> dict[str, Any]:
         """As ``piker services`` shows it."""
         return {
@@ -449,7 +468,7 @@ async def open_ems_core(
         name: AccountSettings(**account)
         for name, account in settings['accounts'].items()
     }
-    path = Path(own.journal) if own.journal else data_dir() / 'ems.sqlite'
+    path = journal_file(own.journal)
     sim_url = settings.get('providers', {}).get('sim', {}).get('url', '')
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(path, clock.now_ns()))

@@ -16,7 +16,7 @@ from ..service import actor_state, tractor, wait_exit
 from .ems import Ems
 from .hub import Member
 
-__all__ = ['EMS', 'attach', 'ems_status']
+__all__ = ['EMS', 'attach', 'ems_status', 'venue_books']
 
 # The key of the `Ems` in `actor_state`.
 EMS = 'ems'
@@ -120,3 +120,14 @@ async def _call(
 async def ems_status() -> dict[str, Any]:
     """Counters of ``emsd``, see `Ems.status`."""
     return {'ems': _ems().status()}
+
+
+async def venue_books(
+    account: str, symbols: list[str], since_ns: int
+) -> dict[str, Any]:
+    """A fresh look at the venue: `probe.VenueBooks`."""
+    try:
+        books = await _ems().venue_books(account, symbols, since_ns)
+    except PikerError as err:
+        return dict(to_wire(err))
+    return dict(pack(books))

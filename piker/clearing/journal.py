@@ -34,9 +34,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from ..errors import DataError
+from ..paths import data_dir
 from .records import Begun, Record, decode, encode, kind_of
 
-__all__ = ['Entry', 'Journal', 'JournalReader']
+__all__ = ['Entry', 'Journal', 'JournalReader', 'journal_file']
 
 _APPLICATION = 0x706B656D  # 'pkem', what SQLite's header says it is
 _VERSION = 1
@@ -58,6 +59,11 @@ _INSERT = (
 )
 _CHUNK = 5000  # rows read at once, so that no read holds up the log for long
 _LOG_LIMIT = 4 << 20  # bytes of log that are left before they are moved
+
+
+def journal_file(configured: str) -> Path:
+    """Where the journal is, given the setting ``ems.journal``."""
+    return Path(configured) if configured else data_dir() / 'ems.sqlite'
 
 
 class Entry(NamedTuple):
