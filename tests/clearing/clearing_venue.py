@@ -437,6 +437,20 @@ class World:
         for view in self.core.dialogs():
             assert view.filled == filled[view.request.oid]
             assert view.filled <= view.request.size or view.foreign
+        self.check_groups()
+
+    def check_groups(self):
+        """Never more was dealt than one order of a group was for."""
+        filled, most = Counter(), Counter()
+        sizes = rec.Accepted | rec.ChangeWanted | rec.Amended
+        for view in self.core.dialogs():
+            if oco := view.request.oco:
+                filled[oco] += view.filled
+                most[oco] = max(most[oco], view.request.size, *(
+                    r.request.size for r in self.records
+                    if isinstance(r, sizes) and r.oid == view.request.oid
+                ))
+        assert all(filled[oco] <= most[oco] for oco in filled)
 
 
 def random_request(rng, oid, **given):
