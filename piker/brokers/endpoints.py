@@ -3,7 +3,6 @@ What ``brokerd`` answers to ``emsd``: gateways.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -11,16 +10,29 @@ import msgspec
 import trio
 
 from ..data.endpoints import BUS
-from ..errors import BadMessage, PikerError, as_piker_error, to_wire
+from ..errors import (
+    ActorDied,
+    BadMessage,
+    PikerError,
+    as_piker_error,
+    to_wire,
+)
 from ..gateway import Gateway, GatewayFactory
 from ..messages import pack
 from ..orders import Command
-from ..service import actor_state, tractor, wait_exit
+from ..service import (
+    Pipe,
+    actor_state,
+    open_door,
+    tractor,
+    wait_exit,
+)
 from . import PROVIDERS
 
 __all__ = ['open_gateway']
 
-_convert: Callable[..., Command] = msgspec.convert
+_encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
 
 
 @tractor.context  # type: ignore[untyped-decorator, unused-ignore]
@@ -30,8 +42,9 @@ async def open_gateway(
     """
     Carry an account's orders until its user leaves or dies.
 
-    Starts with the gateway's `Abilities`, or with the error.  Then commands
-    come and lists of `GatewayMessage` go over the stream.
+    Starts with the gateway's `Abilities` and the address of a pipe, or with
+    the error.  Over the pipe come `Command`s and go lists of
+    `GatewayMessage`, in msgpack.
     """
     backend = actor_state()[BUS].backend
     factory: GatewayFactory = import_module(
@@ -39,23 +52,26 @@ async def open_gateway(
     ).open_gateway
     told = False
     try:
-        async with factory(account, settings, backend) as gateway:
-            await ctx.started(pack(gateway.abilities))
-            told = True
-            async with (
-                ctx.open_stream(backpressure=True) as stream,
-                trio.open_nursery() as nursery,
-            ):
+        async with (
+            factory(account, settings, backend) as gateway,
+            trio.open_nursery() as nursery,
+        ):
 
-                async def end_with_client() -> None:
-                    await wait_exit(pid, started)
-                    nursery.cancel_scope.cancel()
-
-                nursery.start_soon(end_with_client)
-                nursery.start_soon(_report, gateway, stream)
-                async for data in stream:
-                    gateway.send(_read(data))
+            async def end_with_client() -> None:
+                await wait_exit(pid, started)
                 nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end_with_client)
+            with open_door() as door:
+                await ctx.started({
+                    'abilities': pack(gateway.abilities),
+                    'pipe': door.address,
+                })
+                told = True
+                pipe = await door.accept(pid)
+            with pipe:
+                await _carry(gateway, pipe)
+            nursery.cancel_scope.cancel()
     except (PikerError, BaseExceptionGroup) as err:
         known = as_piker_error(err)
         if told or known is None:
@@ -63,14 +79,28 @@ async def open_gateway(
         await ctx.started(to_wire(known))
 
 
-async def _report(gateway: Gateway, stream: Any) -> None:
+async def _carry(gateway: Gateway, pipe: Pipe) -> None:
+    """Until the other side closes the pipe."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pipe.run)
+        nursery.start_soon(_report, gateway, pipe)
+        while True:
+            try:
+                commands = await pipe.receive()
+            except ActorDied:
+                break
+            for data in commands:
+                gateway.send(_read(data))
+        nursery.cancel_scope.cancel()
+
+
+async def _report(gateway: Gateway, pipe: Pipe) -> None:
     while True:
-        messages = await gateway.receive()
-        await stream.send([pack(message) for message in messages])
+        pipe.send(_encode(await gateway.receive()))
 
 
-def _read(data: Any) -> Command:
+def _read(data: bytes) -> Command:
     try:
-        return _convert(data, Command, strict=False)
-    except msgspec.ValidationError as err:
+        return _decoder.decode(data)
+    except msgspec.DecodeError as err:
         raise BadMessage(f'not a command: {err}') from err

@@ -7,7 +7,6 @@ journal has open orders of it, and opened again when it dies.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -27,9 +26,9 @@ from ..errors import (
     VenueRefused,
     did_you_mean,
 )
-from ..messages import pack, unpack
+from ..messages import unpack
 from ..orders import Abilities, Command, GatewayMessage
-from ..service import TreeClient
+from ..service import Pipe, TreeClient, connect_pipe
 from .paper import Depth, PaperGateway, no_depth
 from .paperstore import PaperStore
 
@@ -41,8 +40,13 @@ _ENDPOINTS = 'piker.brokers.endpoints'
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 # After an error that the same again would only repeat.
 _REFUSED_RETRY_S = 30.0
-# Commands that may wait for a gateway that does not take them.
-_MOST_WAITING = 10_000
+# How long a gateway that ends may take to say why.
+_ERROR_WITHIN_S = 1.0
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[list[GatewayMessage]] = (
+    msgspec.msgpack.Decoder(list[GatewayMessage])
+)
 
 
 class GatewaySink(Protocol):
@@ -95,29 +99,11 @@ def _is_loopback(host: str) -> bool:
 class _Remote:
     """The way to a gateway in another process; `send` does not wait."""
 
-    def __init__(self) -> None:
-        self._waiting: deque[Command] = deque()
-        self._stirred = trio.Event()
-        self._full = False
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
 
     def send(self, command: Command) -> None:
-        if len(self._waiting) >= _MOST_WAITING:
-            self._full = True
-        else:
-            self._waiting.append(command)
-        self._stirred.set()
-
-    async def forward(self, stream: Any) -> None:
-        """Send what is handed over; `ActorDied` if it is not taken."""
-        while True:
-            while self._waiting:
-                await stream.send(pack(self._waiting.popleft()))
-            if self._full:
-                raise ActorDied(
-                    f'the gateway has not taken {_MOST_WAITING} commands'
-                )
-            self._stirred = trio.Event()
-            await self._stirred.wait()
+        self._pipe.send(_encode(command))
 
 
 class _Account:
@@ -288,11 +274,10 @@ class Gateways:
                     _ENDPOINTS, 'open_gateway', account=account.name,
                     settings=account.settings.model_dump(mode='json'),
                 ) as (ctx, first):
-                    abilities = unpack(Abilities, first)
-                    async with ctx.open_stream(backpressure=True) as stream:
+                    abilities = unpack(Abilities, first['abilities'])
+                    with connect_pipe(first['pipe']) as pipe:
                         failures, told, account.error = 0, '', None
-                        await self._serve(account, abilities, stream)
-                text = f'the gateway of {account.name} ended'
+                        await self._serve(account, abilities, pipe, ctx)
             except PikerError as err:
                 text = str(err)
                 account.error = None
@@ -313,25 +298,24 @@ class Gateways:
                 await account.again.wait()
 
     async def _serve(
-        self, account: _Account, abilities: Abilities, stream: Any
+        self, account: _Account, abilities: Abilities, pipe: Pipe, ctx: Any
     ) -> None:
-        """Carry commands and messages until the stream ends."""
-        remote = _Remote()
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(remote.forward, stream)
-                account.gateway = remote
-                self._sink.on_gateway(account.name, abilities)
-                account.tried.set()
-                async for messages in stream:
-                    self._sink.on_messages(
-                        account.name, _messages(messages)
-                    )
-                nursery.cancel_scope.cancel()
-        except (trio.ClosedResourceError, trio.BrokenResourceError) as err:
-            raise ActorDied(
-                f'the connection to the gateway of {account.name} broke'
-            ) from err
+        """Carry commands and messages until the pipe breaks: `ActorDied`."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipe.run)
+            account.gateway = _Remote(pipe)
+            self._sink.on_gateway(account.name, abilities)
+            account.tried.set()
+            try:
+                while True:
+                    for data in await pipe.receive():
+                        self._sink.on_messages(account.name, _read(data))
+            except ActorDied:
+                self._lose(account)
+                # An error over there closes the pipe, and is told as well.
+                with trio.move_on_after(_ERROR_WITHIN_S):
+                    await ctx.result()
+                raise
 
     def _lose(self, account: _Account) -> None:
         if account.gateway is not None:
@@ -339,11 +323,8 @@ class Gateways:
             self._sink.on_gateway(account.name, None)
 
 
-_union: Callable[..., list[GatewayMessage]] = msgspec.convert
-
-
-def _messages(data: Any) -> list[GatewayMessage]:
+def _read(data: bytes) -> list[GatewayMessage]:
     try:
-        return _union(data, list[GatewayMessage], strict=False)
-    except msgspec.ValidationError as err:
+        return _decoder.decode(data)
+    except msgspec.DecodeError as err:
         raise BadMessage(f'not what a gateway says: {err}') from err

@@ -9,18 +9,22 @@ from .child import actor_state, daemon_life
 from .client import TreeClient, open_tree
 from .ground import remote, tractor
 from .pikerd import open_pikerd, serve
+from .pipe import Pipe, connect_pipe, open_door
 from .services import Services
 from .tree import DEFAULT_REGISTRY, Tree
 from .watch import is_alive, raise_if_dies, started_ticks, wait_exit
 
 __all__ = [
     'DEFAULT_REGISTRY',
+    'Pipe',
     'Services',
     'Tree',
     'TreeClient',
     'actor_state',
+    'connect_pipe',
     'daemon_life',
     'is_alive',
+    'open_door',
     'open_pikerd',
     'open_tree',
     'raise_if_dies',

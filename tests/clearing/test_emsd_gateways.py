@@ -1,18 +1,19 @@
 """
-How emsd reaches gateways: the live ones' stream, deaths, what is allowed.
+How emsd reaches gateways: the live ones' pipe, deaths, what is allowed.
 """
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
-from piker.clearing import gateways as module
 from piker.clearing.gateways import Gateways, check_live
 from piker.clearing.paperstore import PaperStore
 from piker.clock import SystemClock
@@ -27,6 +28,8 @@ from piker.orders import (
     OrderType,
     Outcome,
 )
+from piker.service import open_door
+from piker.service import pipe as module
 
 ABILITIES = Abilities(types=frozenset({OrderType.LIMIT}))
 SIM = AccountSettings(provider='sim')
@@ -59,7 +62,6 @@ class FakeBroker:
             raise self.refuse
         self.opened += 1
         self.died = trio.Event()
-        self.send, receive = trio.open_memory_channel[Any](10)
         died = False
 
         async def watch() -> None:
@@ -70,36 +72,31 @@ class FakeBroker:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch)
-            yield FakeContext(self, receive), pack(ABILITIES)
+            with open_door() as door:
+                nursery.start_soon(self._serve, door)
+                yield FakeContext(), {
+                    'abilities': pack(ABILITIES), 'pipe': door.address,
+                }
             nursery.cancel_scope.cancel()
         if died:
             raise ActorDied('brokerd.sim died')
 
+    async def _serve(self, door: Any) -> None:
+        with await door.accept(os.getpid()) as pipe:
+            self.say = lambda *messages: pipe.send(
+                msgspec.msgpack.encode(list(messages))
+            )
+            if self.stuck:
+                await trio.sleep_forever()
+            while True:
+                for data in await pipe.receive():
+                    self.asked.append(msgspec.msgpack.decode(data))
+
 
 class FakeContext:
-    def __init__(
-        self, broker: FakeBroker, receive: trio.MemoryReceiveChannel[Any]
-    ) -> None:
-        self._broker = broker
-        self._receive = receive
-
-    @asynccontextmanager
-    async def open_stream(
-        self, *, backpressure: bool
-    ) -> AsyncGenerator[FakeContext, None]:
-        assert backpressure, 'no message of an order may be dropped'
-        yield self
-
-    async def send(self, message: Any) -> None:
-        if self._broker.stuck:
-            await trio.sleep_forever()
-        self._broker.asked.append(message)
-
-    def __aiter__(self) -> FakeContext:
-        return self
-
-    async def __anext__(self) -> Any:
-        return await self._receive.receive()
+    async def result(self) -> None:
+        """Says why there is no gateway any more: nothing comes."""
+        await trio.sleep_forever()
 
 
 class Sink:
@@ -150,8 +147,8 @@ async def running(
         nursery.cancel_scope.cancel()
 
 
-def cancel(ref: int) -> CancelOrder:
-    return CancelOrder(ref=ref, cid='pk1', symbol='btcusdt.sim')
+def cancel(ref: int, cid: str = 'pk1') -> CancelOrder:
+    return CancelOrder(ref=ref, cid=cid, symbol='btcusdt.sim')
 
 
 async def test_commands_and_messages(
@@ -165,9 +162,9 @@ async def test_commands_and_messages(
         for ref in (1, 2):
             gateways.send('sim', cancel(ref))
         said = [Answer(ref=1, outcome=Outcome.DONE), LinkReport(up=True)]
-        await broker.send.send([pack(message) for message in said])
-        assert await sink.until(2) == [('sim', ABILITIES), ('sim', said)]
         await trio.testing.wait_all_tasks_blocked()
+        broker.say(*said)
+        assert await sink.until(2) == [('sim', ABILITIES), ('sim', said)]
         assert [m['ref'] for m in broker.asked] == [1, 2]
         assert broker.asked[0]['is'] == 'cancel'
 
@@ -231,15 +228,16 @@ async def test_one_that_takes_nothing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """Is taken for dead once too much waits for it."""
-    monkeypatch.setattr(module, '_MOST_WAITING', 3)
+    monkeypatch.setattr(module, '_MOST_WAITING', 3 << 20)
     sink, broker = Sink(), FakeBroker()
+    broker.stuck = True
     async with running(store, broker, sink) as gateways:
         await gateways.opened('sim')
-        for ref in range(5):
-            gateways.send('sim', cancel(ref))
+        for _ in range(5):
+            gateways.send('sim', cancel(1, cid='x' * (1 << 20)))
         told = await sink.until(3)
         assert told[1] == ('sim', None)
-        assert 'not taken 3' in told[2][1]
+        assert '3 MB were not read' in told[2][1]
 
 
 async def test_paper_needs_nobody(store: PaperStore) -> None:
