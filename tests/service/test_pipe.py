@@ -19,6 +19,7 @@ from piker.service import pipe as module
 CONNECT = '''
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
 s.connect('\\0' + sys.argv[1])
 assert s.recv(1) == b'', 'let in'
 '''
@@ -99,7 +100,8 @@ async def test_only_the_expected_process_gets_in():
                 found.append(await door.accept(os.getpid()))
 
             nursery.start_soon(accept)
-            assert await trio.to_thread.run_sync(stranger.wait) == 0
+            status = await trio.to_thread.run_sync(stranger.wait, 20)
+            assert status == 0
             assert not found
             ours = connect_pipe(door.address)
     with ours, found[0] as theirs:
