@@ -319,7 +319,7 @@ def _committed(
     """How far those of ``side`` among ``standing`` may move the position."""
     free: list[tuple[str, Decimal]] = []
     exits: dict[str, list[tuple[str, Decimal]]] = {}
-    entries: dict[str, Decimal] = {}
+    entries: dict[str, OpenOrder] = {}
     for order in standing:
         if order.side is not side:
             continue
@@ -330,12 +330,12 @@ def _committed(
         # It will have the size that its parent fills.
         left = min(order.left, parent.left)
         exits.setdefault(parent.oid, []).append((order.oco, left))
-        entries[parent.oid] = parent.left
-    beyond = (
-        max(_ZERO, _most(parts) - entries[oid])
-        for oid, parts in exits.items()
-    )
-    return _most(free) + sum(beyond, _ZERO)
+        entries[parent.oid] = parent
+    for oid, parts in exits.items():
+        # They come only with their entry, so not with what excludes that.
+        entry = entries[oid]
+        free.append((entry.oco, max(_ZERO, _most(parts) - entry.left)))
+    return _most(free)
 
 
 def _most(parts: Iterable[tuple[str, Decimal]]) -> Decimal:
