@@ -3,9 +3,9 @@ Orders that depend on each other: OCO groups and brackets.
 
 How large an order of a group should be is worked out anew whenever something
 has happened, from what is known then: the size that the client wants, at
-most what the parent has filled, less what the others of its OCO group have
-filled.  So it comes out the same whatever the order of events was, and after
-a restart.
+most what the parent's fills have left to close, less what the others of its
+OCO group have filled.  So it comes out the same whatever the order of events
+was, and after a restart.
 
 At a venue that knows OCO the two orders of a pair go there as one and the
 venue does the rest.  Elsewhere one limit order of a group rests at the venue
@@ -19,7 +19,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ..orders import Abilities, OrderStatus, OrderType
+from ..orders import Abilities, OrderSide, OrderStatus, OrderType
 from . import records as rec
 from .dialog import Dialog
 from .terms import goes_dark
@@ -66,12 +66,25 @@ def _target(turn: Turn, dialog: Dialog) -> Decimal:
     size = dialog.asked if dialog.asking is None else dialog.asking
     parent = turn.state.parent(dialog)
     if parent is not None:
-        size = min(size, parent.filled)
+        size = min(size, _gained(turn, parent))
     for other in turn.state.siblings(dialog):
         size -= other.filled
     if dialog.most is not None:
         size = min(size, dialog.most)
     return max(size, _ZERO)
+
+
+def _gained(turn: Turn, parent: Dialog) -> Decimal:
+    """
+    What a parent's fills have left to close, in whole lots.
+
+    Where the fee is taken out of what was bought, that much less can be sold.
+    """
+    instrument = turn.runtime.instruments.get(parent.symbol)
+    if instrument is None or parent.request.side is not OrderSide.BUY:
+        return parent.filled
+    gained = parent.filled - parent.fees.get(instrument.base.lower(), _ZERO)
+    return gained - gained % instrument.lot_size
 
 
 def release(turn: Turn, dialog: Dialog) -> None:

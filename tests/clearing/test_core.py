@@ -8,6 +8,7 @@ import pytest
 from clearing_runs import BTC, run_of
 from clearing_venue import NATIVE, PLAIN, S, World
 from clearing_venue import limit_request as limit
+from msgspec.structs import replace
 
 from piker.clearing.turn import make_cid
 from piker.config import AccountSettings, RiskSettings
@@ -545,6 +546,25 @@ def test_a_bracket_protects_what_is_filled(world):
     world.tick(89)
     ended(world, 'closed', 10, 's')
     ended(world, 'cancelled', 0, 't')
+
+
+def test_what_the_fee_has_taken_is_not_sold(world):
+    """A venue takes the fee out of what was bought."""
+    world.submit(
+        limit('p'),
+        limit('t', side=OrderSide.SELL, price=Decimal(110), parent='p'),
+    )
+    world.calm(RNG)
+    [order] = world.venue.orders.values()
+    fill = world.venue.fill(order, Decimal(10))
+    world.venue.trades[-1] = fill = replace(
+        fill, fee=Decimal('0.01'), fee_asset=BTC.base.lower()
+    )
+    tell(world, fill)
+    world.calm(RNG)
+    left = Decimal(10) - Decimal('0.01')
+    assert view(world, 't').request.size == left - left % BTC.lot_size < 10
+    assert view(world, 't').status == 'open'
 
 
 def test_children_end_with_a_parent_that_filled_nothing(world):
