@@ -27,7 +27,7 @@ class Keys:
 
     def __init__(self, key: str, secret: str) -> None:
         self._key = SecretStr(key)
-        self._secret = SecretStr(secret)
+        self._mac = hmac.new(secret.encode(), digestmod=hashlib.sha256)
 
     @property
     def header(self) -> tuple[str, str]:
@@ -36,8 +36,9 @@ class Keys:
 
     def sign(self, query: str) -> str:
         """The signature of a query string."""
-        secret = self._secret.get_secret_value().encode()
-        return hmac.new(secret, query.encode(), hashlib.sha256).hexdigest()
+        mac = self._mac.copy()
+        mac.update(query.encode())
+        return mac.hexdigest()
 
 
 def read_keys(

@@ -60,7 +60,8 @@ class Limiter:
     """
     Admits requests so that no minute ever holds too much weight.
 
-    ``take`` before each request, ``report`` and ``back_off`` after it.
+    ``take`` or ``take_now`` before each request, ``report`` and ``back_off``
+    after it.
     """
 
     def __init__(
@@ -80,14 +81,22 @@ class Limiter:
         self._forget(trio.current_time())
         return self._sum
 
+    def take_now(self, weight: int) -> bool:
+        """Count ``weight`` if it fits at once; does not wait."""
+        if self._pause(weight, self._allowed(weight, _URGENT_SHARE)) > 0:
+            return False
+        self._count(weight)
+        return True
+
     async def take(self, weight: int, *, background: bool = False) -> None:
         """
         Wait until ``weight`` fits, and count it.
 
         Urgent requests overtake background ones that wait.
         """
-        part = _BACKGROUND_SHARE if background else _URGENT_SHARE
-        allowed = max(self.limit * self._share * part, weight)
+        allowed = self._allowed(
+            weight, _BACKGROUND_SHARE if background else _URGENT_SHARE
+        )
         waited = False
         await trio.lowlevel.checkpoint()
         while (pause := self._pause(weight, allowed)) > 0:
@@ -95,6 +104,9 @@ class Limiter:
             await trio.sleep(pause)
         self.waits += waited
         self._count(weight)
+
+    def _allowed(self, weight: int, part: float) -> float:
+        return max(self.limit * self._share * part, weight)
 
     def _pause(self, weight: int, allowed: float) -> float:
         now = trio.current_time()

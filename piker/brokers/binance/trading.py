@@ -94,13 +94,8 @@ class SignedRest:
         `InDoubt` for everything in between.  All of it, waiting for the
         venue's limits included, takes at most the time-out.
         """
-        with trio.move_on_after(self._timeout_s) as admitted:
-            await self._limiter.take(WEIGHTS[method, path])
-        if admitted.cancelled_caught:
-            raise NotSent(
-                'the limits of the venue leave no room for it within '
-                f'{self._timeout_s:.0f} s'
-            )
+        if not self._limiter.take_now(WEIGHTS[method, path]):
+            await self._wait_for_room(WEIGHTS[method, path])
         target = f'/api/v3/{path}'
         query = self._query(params or {}, signed)
         self.requests += 1
@@ -120,15 +115,22 @@ class SignedRest:
             raise InDoubt(f'no answer within {self._timeout_s:.0f} s')
         return self._read(answered)
 
+    async def _wait_for_room(self, weight: int) -> None:
+        with trio.move_on_after(self._timeout_s) as admitted:
+            await self._limiter.take(weight)
+        if admitted.cancelled_caught:
+            raise NotSent(
+                'the limits of the venue leave no room for it within '
+                f'{self._timeout_s:.0f} s'
+            )
+
     def _query(self, params: Mapping[str, object], signed: bool) -> str:
-        query = urlencode(params)
         if not signed:
-            return query
-        stamp = urlencode({
-            'recvWindow': _RECV_WINDOW_MS,
+            return urlencode(params)
+        query = urlencode({
+            **params, 'recvWindow': _RECV_WINDOW_MS,
             'timestamp': self._clock.now_ns() // NS_PER_MS,
         })
-        query = f'{query}&{stamp}' if query else stamp
         return f'{query}&signature={self._keys.sign(query)}'
 
     def _read(self, answered: Answered) -> Any:
