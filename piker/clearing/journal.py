@@ -261,7 +261,7 @@ class Journal(JournalReader):
             # Moving the log takes flushes, so we say when.
             self._pragma('wal_autocheckpoint=0')
             self._pragma('journal_size_limit=0')
-            self._pragma('synchronous=full')
+            self._pragma('synchronous=normal')
             if not tables:
                 self._make()
         self.path.chmod(0o600)
@@ -303,8 +303,10 @@ class Journal(JournalReader):
         if not rows:
             return self._next - 1
         with self._translated():
-            # Not to be changed within a transaction.
-            self._pragma(f'synchronous={"normal" if urgent else "full"}')
+            # Not to be changed within a transaction.  What is urgent finds it
+            # as it needs it.
+            if not urgent:
+                self._pragma('synchronous=full')
             self._db.execute('begin immediate')
             try:
                 self._db.executemany(_INSERT, rows)
@@ -313,6 +315,9 @@ class Journal(JournalReader):
                 if self._db.in_transaction:
                     self._db.execute('rollback')
                 raise
+            finally:
+                if not urgent:
+                    self._pragma('synchronous=normal')
         self._next += len(rows)
         self._unsynced = urgent
         if not urgent:

@@ -8,7 +8,6 @@ records as they are decided and gathers the `Effects`.
 """
 from __future__ import annotations
 
-import base64
 import hashlib
 import heapq
 from collections import Counter, deque
@@ -41,14 +40,13 @@ _MOST_RETRY_NS = 30_000_000_000
 
 def make_cid(tag: str, account: str, oid: str, revision: int) -> str:
     """
-    Our order id at the venue: ``pk`` and 24 letters and digits.
+    Our order id at the venue: ``pk`` and 30 hexadecimal digits.
 
     The same for the same order and revision, and another one for any other,
     those of another journal included.
     """
     name = '\0'.join((tag, account, oid, str(revision)))
-    digest = hashlib.blake2b(name.encode(), digest_size=15).digest()
-    return 'pk' + base64.b32encode(digest).decode().lower()
+    return 'pk' + hashlib.blake2b(name.encode(), digest_size=15).hexdigest()
 
 
 def back_off_ns(tries: int) -> int:
