@@ -175,6 +175,17 @@ def test_rows_count_what_came_before():
     assert not list(found.rows(until_ns=MONDAY))
 
 
+def test_days_begin_at_midnight_utc():
+    fills = numbered([
+        make_fill(BUY, '1', '100', time_ns=MONDAY + DAY_NS - 1),
+        make_fill(SELL, '1', '101', time_ns=MONDAY + DAY_NS),
+    ])
+    rows = pnl(ledger_of([*known(BTC), *map(filled, fills)]).rows())
+    assert [(r.day_ns, r.realised) for r in rows] == [
+        (MONDAY, 0), (MONDAY + DAY_NS, 1)
+    ]
+
+
 def test_an_instrument_that_is_not_known():
     (row,) = pnl(ledger_of([filled(
         make_fill(BUY, '1', '100', '0.1')
