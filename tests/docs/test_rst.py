@@ -7,12 +7,13 @@ import shlex
 import textwrap
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docs_tools import PAGES, ROOT, blocks, sections
 
 from piker.cli.main import COMMANDS
-from piker.config import Settings
+from piker.config import AccountSettings, Settings
 
 pytestmark = pytest.mark.parametrize(
     'page', PAGES, ids=lambda page: page.name
@@ -87,10 +88,38 @@ def test_python(page: Path) -> None:
 
 
 def test_toml(page: Path) -> None:
-    """The settings shown are all there are, with their defaults."""
+    """
+    The settings shown are all there are, with their defaults.
+
+    TOML has no word for what is not set: that stands behind a ``#``, with a
+    value that could be used.
+    """
     for block in blocks(page.read_text(), 'toml'):
-        shown = tomllib.loads(block)
-        assert shown == Settings().model_dump(mode='json')
+        default = Settings().model_dump(mode='json')
+        # of an account that is there in any case, what it does not share
+        assert Settings().accounts['sim'] == AccountSettings(provider='sim')
+        default['accounts']['sim'] = {'provider': 'sim'}
+        assert tomllib.loads(block) == _set(default)
+        whole = re.sub(r'^# (?=[\w.]+ = |\[)', '', block, flags=re.MULTILINE)
+        Settings.model_validate(tomllib.loads(whole))
+        assert _names(tomllib.loads(whole)) >= _names(default)
+
+
+def _set(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without what is not set."""
+    return {
+        key: _set(value) if isinstance(value, dict) else value
+        for key, value in settings.items() if value is not None
+    }
+
+
+def _names(settings: dict[str, Any], above: str = '') -> set[str]:
+    """The dotted names of all settings."""
+    found = {f'{above}{key}' for key in settings}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= _names(value, f'{above}{key}.')
+    return found
 
 
 def test_commands(page: Path) -> None:
