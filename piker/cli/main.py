@@ -18,6 +18,7 @@ COMMANDS = {
     'bars': 'bars',
     'book': 'book',
     'chart': 'chart',
+    'ledger': 'ledger',
     'search': 'search',
     'services': 'services',
     'store': 'store',
