@@ -36,6 +36,7 @@ _RENEW_EVERY_S = 1800.0
 _PING_EVERY_S = 5.0
 _SILENT_FOR_S = 10.0
 _BACKOFF_S = (0.1, 10.0)
+_STEADY_S = 2.0  # a connection that has lasted so long begins anew
 
 # (method) → the answer of the listen key's endpoint, with ``listenKey`` for
 # PUT and DELETE.
@@ -76,10 +77,11 @@ class UserStream:
                 reason = f'{type(err).__name__}: {err}'.rstrip(': ')
             except ExceptionGroup as group:
                 reason = _reason_of(group)
-            if self.connects > before:
+            connected = self.connects > before
+            if connected:
                 self._on_link(False, reason)
             log.warning('user data stream: %s: reconnecting', reason)
-            if trio.current_time() - began > _BACKOFF_S[1]:
+            if connected and trio.current_time() - began > _STEADY_S:
                 pause = _BACKOFF_S[0]
             await trio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, _BACKOFF_S[1])
