@@ -76,6 +76,9 @@ def parse() -> argparse.Namespace:
         '--symbols', type=int, default=0,
         help='how many (300; of the embedded venue 3 and 5, at most 8)',
     )
+    group.add_argument(
+        '--operations', type=int, default=0, help='ems: how many (10000)'
+    )
     group.add_argument('--kills', type=int, default=0, help='kills (100)')
     group.add_argument(
         '--seed', type=int, default=1, help='of what comes by chance (1)'
@@ -111,7 +114,7 @@ def main() -> int:
             if name in soak.NAMES:
                 found = soak.run(name, options, soak.Limits(
                     given.seconds, given.symbols, given.kills, given.seed,
-                    given.workers, given.days,
+                    given.workers, given.days, given.operations,
                 ))
                 failed |= bool(found['failed'])
             else:

@@ -14,6 +14,7 @@ from typing import Any
 import trio
 
 from .common import Options, say
+from .soak_ems import run_ems
 from .soak_faults import faults_client, run_faults
 from .soak_kills import kills_client, run_kills
 from .soak_symbols import run_symbols, symbols_client
@@ -26,6 +27,7 @@ NAMES = {
     'soak-symbols': 'hundreds of busy symbols at once, every message counted',
     'soak-kills': 'daemons killed at random; ticks, bars, tables compared',
     'soak-faults': 'a venue that misbehaves at random; all of it compared',
+    'soak-ems': 'random orders, everything killed; two sets of books',
     'soak-week': 'a week on a virtual clock: midnights, leaps, rollover',
 }
 
@@ -36,6 +38,7 @@ def run(name: str, options: Options, limits: Limits) -> dict[str, Any]:
         'soak-symbols': run_symbols,
         'soak-kills': run_kills,
         'soak-faults': run_faults,
+        'soak-ems': run_ems,
         'soak-week': run_week,
     }[name](options, limits)
     found['limits'] = asdict(limits)

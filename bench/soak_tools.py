@@ -31,6 +31,7 @@ class Limits:
     seed: int = 1
     workers: int = 1
     days: float = 0.0
+    operations: int = 0
 
 
 class Watch:
