@@ -29,6 +29,7 @@ NAMES = {
     'ui': 'tick paint, pan, zoom, full view with a million bars',
     'hotpath': "where brokerd's time goes",
     'dark': 'what a tick costs with 10 to 10,000 dark orders',
+    'ems': 'tick to triggered order, client to the venue’s book',
 }
 
 

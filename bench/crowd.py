@@ -318,12 +318,12 @@ class Crowd(Server):
         return found
 
 
-def main() -> None:
+def main(kind: type[Crowd] = Crowd) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument('--recording', default='')
     parser.add_argument('--symbols', type=int, required=True)
     given = parser.parse_args()
-    Crowd(open_tape(given.recording), given.symbols).run()
+    kind(open_tape(given.recording), given.symbols).run()
 
 
 if __name__ == '__main__':

@@ -166,11 +166,12 @@ class Venue:
 
 @contextmanager
 def open_venue(
-    recording: str, seconds: float, loops: int, folder: Path
+    recording: str, seconds: float, loops: int, folder: Path,
+    module: str = 'bench.server',
 ) -> Iterator[Venue]:
     times = str(folder / 'times.npy')
     told = Told([
-        sys.executable, '-m', 'bench.server', '--recording', recording,
+        sys.executable, '-m', module, '--recording', recording,
         '--seconds', str(seconds), '--loops', str(loops), '--times', times,
     ])
     try:

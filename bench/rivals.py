@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
 from .common import BenchError, say
 
-__all__ = ['DUCKDB', 'FINPLOT', 'RIVALS', 'Rival', 'environment']
+__all__ = ['DUCKDB', 'FINPLOT', 'ORDERS', 'RIVALS', 'Rival', 'environment']
 
 _INSTALL_S = 600
 
@@ -44,6 +44,13 @@ RIVALS = {
             'nautilus_v2.py', pre=True,
         ),
     )
+}
+# Driven to place orders.  The pre-release reads accounts and orders in
+# Binance's binary form only, which the bench server does not write.
+ORDERS = {
+    'nautilus_trader': replace(
+        RIVALS['nautilus_trader'], script='nautilus_v1_orders.py'
+    ),
 }
 FINPLOT = Rival('finplot', ('finplot', 'PyQt5'), '')
 DUCKDB = Rival('duckdb', ('duckdb', 'numpy'), 'duckdb_bars.py')

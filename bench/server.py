@@ -74,9 +74,11 @@ class Server:
         threading.Thread(target=self._accept, daemon=True).start()
         say(port=self.port)
         for line in sys.stdin:
-            order = json.loads(line)
-            if 'go' in order:
-                self._go(**order['go'])
+            self._obey(json.loads(line))
+
+    def _obey(self, order: dict) -> None:
+        if 'go' in order:
+            self._go(**order['go'])
 
     def _accept(self) -> None:
         while True:
@@ -90,10 +92,11 @@ class Server:
 
     def _serve(self, sock: socket.socket) -> None:
         try:
-            data = b''
+            data, came_ns = b'', 0
             while True:
                 while b'\r\n\r\n' not in data:
                     more = sock.recv(1 << 16)
+                    came_ns = time.monotonic_ns()
                     if not more:
                         return
                     data += more
@@ -105,20 +108,29 @@ class Server:
                     else ('sec-websocket-key', line.split(': ', 1)[1])
                     for line in lines[1:]
                 )
-                target = lines[0].split()[1]
+                method, target, _ = lines[0].split()
                 if 'upgrade' in headers.get('connection', ''):
                     self._websocket(sock, target, headers, data)
                     return
                 size = int(headers.get('content-length', 0))
                 while len(data) < size:
                     data += sock.recv(1 << 16)
-                data = data[size:]
-                binary = headers.get('accept') == 'application/sbe'
-                sock.sendall(self._answer(target, binary=binary))
+                body, data = data[:size], data[size:]
+                asked = self._asked(method, target, body, came_ns)
+                if asked is None:
+                    binary = headers.get('accept') == 'application/sbe'
+                    asked = self._answer(target, binary=binary)
+                sock.sendall(asked)
         except OSError:
             pass
         finally:
             sock.close()
+
+    def _asked(
+        self, method: str, target: str, body: bytes, came_ns: int
+    ) -> bytes | None:
+        """The answer to what only some servers know, else ``None``."""
+        return None
 
     def _answer(self, target: str, *, binary: bool) -> bytes:
         name = urlsplit(target).path.rpartition('/api/v3/')[2]
@@ -188,11 +200,15 @@ class Server:
                     order = json.loads(payload)
                     if order.get('method') == 'SUBSCRIBE':
                         self._subscribe(client, order['params'])
-                    reply = {'result': None, 'id': order.get('id')}
+                    reply = {'id': order.get('id')} | self._result(order)
                     client.send_text(json.dumps(reply).encode())
         finally:
             self.clients.remove(client)
             client.sock.close()
+
+    def _result(self, order: dict) -> dict:
+        """What a request over the websocket is answered with."""
+        return {'result': None}
 
     def _subscribe(self, client: Client, names: list[str]) -> None:
         client.streams |= {name for name in names if '@' in name}
@@ -385,7 +401,7 @@ def _sbe_listing(symbol: str) -> bytes:
     ))
 
 
-def main() -> None:
+def main(kind: type[Server] = Server) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument('--recording', default='')
     parser.add_argument('--seconds', type=float, default=0)
@@ -396,7 +412,7 @@ def main() -> None:
     times = np.lib.format.open_memmap(
         given.times, 'w+', 'i8', (2, tape.many * given.loops)
     )
-    Server(tape, given.loops, times).run()
+    kind(tape, given.loops, times).run()
 
 
 def open_tape(recording: str, seconds: float = 0) -> stream.Tape:

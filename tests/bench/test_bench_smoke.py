@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
     'name',
     [
         'startup', 'latency', 'memory', 'throughput', 'shm', 'storage', 'ui',
-        'hotpath', 'dark',
+        'hotpath', 'dark', 'ems',
     ],
 )
 def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
@@ -30,6 +30,11 @@ def test_a_benchmark_runs_and_writes_its_figures(name, tmp_path):
     found = json.loads((tmp_path / f'{name}.json').read_text())
     assert found['figures']
     assert found['machine']['cores'] > 0
+    if name == 'ems':
+        piker = found['figures']['piker 1x']
+        assert piker['trigger']['orders'] > 0
+        assert piker['submit']['orders'] == 5
+        assert len(found['figures']['load']) == 3
     if name == 'throughput':
         flat = found['figures']['piker']['saturated']
         assert flat['received'] == flat['sent'] > 0
