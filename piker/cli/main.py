@@ -18,6 +18,7 @@ COMMANDS = {
     'bars': 'bars',
     'book': 'book',
     'chart': 'chart',
+    'ems': 'ems',
     'ledger': 'ledger',
     'search': 'search',
     'services': 'services',

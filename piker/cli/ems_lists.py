@@ -1,0 +1,294 @@
+"""
+``piker ems orders`` and the like: what there is, as tables or JSON.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import click
+
+from ..clearing import EmsClient
+from ..clock import format_ns
+from ..orders import Alert, DialogView, Fill, PositionView
+from .common import CONTEXT, emit, guarded, print_table, run
+from .ems_tools import (
+    amount,
+    dialog_object,
+    ems_options,
+    money,
+    open_for_listing,
+    state_text,
+    terms_text,
+)
+
+__all__ = ['LISTS', 'print_alerts', 'print_orders']
+
+# What a list is printed as for people, and as objects for programs.
+_Printer = Callable[[Sequence[Any]], None]
+
+account_option = click.option(
+    '-a', '--account', metavar='A', default='', help='Only this account.'
+)
+
+
+def _list(
+    registry: str,
+    as_json: bool,
+    take: Callable[[EmsClient], Iterable[Any]],
+    print_: _Printer,
+    empty: str,
+    object_of: Callable[[Any], Any] = lambda item: item,
+) -> None:
+    """Print what ``take`` finds; ``empty`` is said where there is nothing."""
+    found = run(partial(_ask, registry, take))
+    if as_json:
+        for item in found:
+            emit(object_of(item))
+    elif found:
+        print_(found)
+    else:
+        click.echo(empty, err=True)
+
+
+async def _ask(
+    registry: str, take: Callable[[EmsClient], Iterable[Any]]
+) -> list[Any]:
+    async with open_for_listing(registry) as client:
+        return list(take(client))
+
+
+def print_orders(views: Sequence[DialogView]) -> None:
+    print_table('', [
+        ('oid', 'left'), ('account', 'left'), ('symbol', 'left'),
+        ('side', 'left'), ('type', 'left'), ('size', 'right'),
+        ('price', 'right'), ('trigger', 'right'), ('filled', 'right'),
+        ('average', 'right'), ('status', 'left'), ('note', 'left'),
+    ], [_order_row(view) for view in views])
+
+
+def _order_row(view: DialogView) -> list[str]:
+    r = view.request
+    trigger = f'±{amount(r.trail)}' if r.trail else amount(r.stop)
+    return [
+        r.oid, r.account, r.symbol, r.side.value, r.type.value,
+        amount(r.size), amount(r.price), trigger, amount(view.filled),
+        amount(view.average) if view.filled else '', state_text(view),
+        ': '.join(filter(None, (terms_text(r), view.reason))),
+    ]
+
+
+@click.command(context_settings=CONTEXT)
+@account_option
+@click.option(
+    '--all', 'everything', is_flag=True,
+    help='Those that are over as well, as far back as emsd tells.',
+)
+@ems_options
+@guarded
+def orders(
+    account: str, everything: bool, registry: str, loglevel: str,
+    as_json: bool,
+) -> None:
+    """List open orders: at the venue, dark, and held."""
+
+    def take(client: EmsClient) -> list[DialogView]:
+        return sorted(
+            (
+                view for view in client.dialogs.values()
+                if account in {'', view.request.account}
+                and (everything or not view.status.final)
+            ),
+            key=lambda view: view.made_ns,
+        )
+
+    _list(
+        registry, as_json, take, print_orders, 'no open orders',
+        dialog_object,
+    )
+
+
+def _print_positions(views: Sequence[PositionView]) -> None:
+    print_table('', [
+        ('account', 'left'), ('symbol', 'left'), ('size', 'right'),
+        ('average', 'right'), ('mark', 'right'), ('unrealised', 'right'),
+        ('realised', 'right'), ('fees', 'right'), ('', 'left'),
+    ], [
+        [
+            p.account, p.symbol, amount(p.size), amount(p.average),
+            amount(p.mark), money(p.unrealised), money(p.realised),
+            money(p.fees_quote), 'stale' if p.stale else '',
+        ]
+        for p in views
+    ])
+
+
+@click.command(context_settings=CONTEXT)
+@account_option
+@click.option(
+    '--all', 'everything', is_flag=True, help='Those that are closed as well.'
+)
+@ems_options
+@guarded
+def positions(
+    account: str, everything: bool, registry: str, loglevel: str,
+    as_json: bool,
+) -> None:
+    """List positions with their profit and loss, in the quote currency."""
+
+    def take(client: EmsClient) -> list[PositionView]:
+        return [
+            position for _, position in sorted(client.positions.items())
+            if account in {'', position.account}
+            and (everything or position.size)
+        ]
+
+    _list(registry, as_json, take, _print_positions, 'no positions')
+
+
+def _print_fills(fills_: Sequence[Fill]) -> None:
+    print_table('', [
+        ('time (UTC)', 'left'), ('account', 'left'), ('symbol', 'left'),
+        ('side', 'left'), ('size', 'right'), ('price', 'right'),
+        ('fee', 'right'), ('', 'left'), ('', 'left'), ('oid', 'left'),
+    ], [
+        [
+            format_ns(f.time_ns), f.account, f.symbol, f.side.value,
+            amount(f.size), amount(f.price), amount(f.fee),
+            f.fee_asset.lower(), 'maker' if f.maker else 'taker', f.oid,
+        ]
+        for f in fills_
+    ])
+
+
+@click.command(context_settings=CONTEXT)
+@account_option
+@click.option('--symbol', metavar='SYMBOL', default='', help='Only this one.')
+@click.option('--oid', metavar='OID', default='', help='Only of this order.')
+@click.option(
+    '--count', type=click.IntRange(min=1), default=100, show_default=True,
+    metavar='N', help='The newest N.',
+)
+@ems_options
+@guarded
+def fills(
+    account: str, symbol: str, oid: str, count: int, registry: str,
+    loglevel: str, as_json: bool,
+) -> None:
+    """List fills, the newest last."""
+
+    def take(client: EmsClient) -> list[Fill]:
+        return [
+            fill for fill in client.fills
+            if account in {'', fill.account}
+            and symbol.lower() in {'', fill.symbol}
+            and oid in {'', fill.oid}
+        ][-count:]
+
+    _list(registry, as_json, take, _print_fills, 'no fills')
+
+
+def _print_balances(rows: Sequence[dict[str, Any]]) -> None:
+    print_table('', [
+        ('account', 'left'), ('asset', 'left'), ('free', 'right'),
+        ('locked', 'right'), ('total', 'right'),
+    ], [
+        [
+            row['account'], row['asset'], amount(row['free']),
+            amount(row['locked']), amount(row['total']),
+        ]
+        for row in rows
+    ])
+
+
+@click.command(context_settings=CONTEXT)
+@account_option
+@ems_options
+@guarded
+def balances(
+    account: str, registry: str, loglevel: str, as_json: bool
+) -> None:
+    """
+    List what each account has.
+
+    An account's balances are known once it has been used.
+    """
+
+    def take(client: EmsClient) -> list[dict[str, Any]]:
+        return [
+            {
+                'account': name, 'asset': asset, 'free': balance.free,
+                'locked': balance.locked, 'total': balance.total,
+            }
+            for name, assets in sorted(client.balances.items())
+            if account in {'', name}
+            for asset, balance in sorted(assets.items()) if balance.total
+        ]
+
+    _list(registry, as_json, take, _print_balances, 'no balances are known')
+
+
+def _print_accounts(rows: Sequence[dict[str, Any]]) -> None:
+    print_table('', [
+        ('account', 'left'), ('trades', 'left'), ('money', 'left'),
+        ('gateway', 'left'), ('halted', 'left'),
+    ], [
+        [
+            row['account'], row['provider'] or 'on paper',
+            'REAL' if row['live'] else 'play',
+            'ready' if row['ready'] else '–', row['halted'] or '–',
+        ]
+        for row in rows
+    ])
+
+
+@click.command(context_settings=CONTEXT)
+@ems_options
+@guarded
+def accounts(registry: str, loglevel: str, as_json: bool) -> None:
+    """List accounts, where they trade, and whether they are halted."""
+
+    def take(client: EmsClient) -> list[dict[str, Any]]:
+        return [
+            {
+                'account': name, 'provider': client.providers.get(name, ''),
+                'live': name in client.live, 'ready': view.ready,
+                'halted': view.halted,
+            }
+            for name, view in sorted(client.accounts.items())
+        ]
+
+    _list(registry, as_json, take, _print_accounts, 'no accounts')
+
+
+def print_alerts(alerts_: Sequence[Alert]) -> None:
+    print_table('', [
+        ('alert', 'left'), ('symbol', 'left'), ('side', 'left'),
+        ('price', 'right'), ('state', 'left'), ('note', 'left'),
+    ], [
+        [
+            a.aid, a.symbol, a.side.value, amount(a.price),
+            f'fired {format_ns(a.fired_ns)} at {amount(a.fired_price)}'
+            if a.fired_ns else 'waits', a.note,
+        ]
+        for a in alerts_
+    ])
+
+
+@click.command(context_settings=CONTEXT)
+@ems_options
+@guarded
+def alerts(registry: str, loglevel: str, as_json: bool) -> None:
+    """List alerts that wait."""
+
+    def take(client: EmsClient) -> list[Alert]:
+        return sorted(
+            (a for a in client.alerts.values() if not a.fired_ns),
+            key=lambda a: (a.symbol, a.price),
+        )
+
+    _list(registry, as_json, take, print_alerts, 'no alerts wait')
+
+
+LISTS = (orders, positions, fills, balances, accounts, alerts)

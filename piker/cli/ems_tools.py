@@ -1,0 +1,213 @@
+"""
+What the commands of ``piker ems`` share: words, numbers, and the way in.
+"""
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from ..clearing import EmsClient, open_ems
+from ..clock import NS_PER_S, SystemClock, parse_time
+from ..errors import BadInput, NoDaemon
+from ..orders import DialogView, OrderRequest
+from ..service import Tree
+from .common import json_option, level_option, own_pikerd, registry_option
+
+__all__ = [
+    'NUMBER',
+    'TILL',
+    'amount',
+    'dialog_object',
+    'ems_options',
+    'find_dialog',
+    'money',
+    'new_oid',
+    'open_existing',
+    'open_for_listing',
+    'state_text',
+    'terms_text',
+]
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+# Letters and digits that are not taken for one another.
+_LETTERS = '23456789abcdefghjkmnpqrstuvwxyz'
+_CENT, _SATOSHI = Decimal('0.01'), Decimal('0.00000001')
+_SPANS_S = {'s': 1, 'm': 60, 'h': 3600, 'd': 86_400}
+
+
+def new_oid() -> str:
+    """A name for an order that a person can read out: 12 letters, 59 bits."""
+    return ''.join(secrets.choice(_LETTERS) for _ in range(12))
+
+
+class _Number(click.ParamType[Decimal]):
+    name = 'number'
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Decimal:
+        if isinstance(value, Decimal):
+            return value
+        try:
+            found = Decimal(value)
+        except InvalidOperation:
+            found = Decimal('nan')
+        if not found.is_finite():
+            self.fail(f'{value!r} is not a number', param, ctx)
+        if found <= 0:
+            self.fail(f'{value} is not above 0', param, ctx)
+        return found
+
+
+class _Till(click.ParamType[int]):
+    """A time, or how long from now (``+15m``), as ns UTC."""
+
+    name = 'time'
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            if value[:1] != '+':
+                return parse_time(value)
+            span_s = float(value[1:-1]) * _SPANS_S[value[-1]]
+            return SystemClock().now_ns() + int(span_s * NS_PER_S)
+        except (ValueError, KeyError, OverflowError):
+            self.fail(
+                f'{value!r} is not a time: write 2026-07-01T12:00:00 (UTC), '
+                'or +90s, +15m, +2h, +1d from now', param, ctx,
+            )
+
+
+NUMBER = _Number()
+TILL = _Till()
+
+
+def ems_options(function: F) -> F:
+    """``--registry``, ``--loglevel`` and ``--json``."""
+    return registry_option(level_option(json_option(function)))
+
+
+def open_for_listing(
+    registry: str,
+) -> AbstractAsyncContextManager[EmsClient]:
+    """``emsd`` as a client, in a tree of our own where none runs."""
+    address = str(Tree.parse(registry))
+    return open_ems(address, 'cli', start=own_pikerd(address, []))
+
+
+def open_existing(
+    registry: str, client: str = 'cli'
+) -> AbstractAsyncContextManager[EmsClient]:
+    """
+    ``emsd`` of a tree that runs already, as a client.
+
+    `NoDaemon` without one: a tree of our own would end with us, and nobody
+    would look after what we leave behind.
+    """
+    tree = Tree.parse(registry)
+
+    def refuse() -> list[str]:
+        raise NoDaemon(
+            f'no pikerd runs at {tree}, and orders need one that stays: '
+            'start it with `pikerd` in another terminal, or name another '
+            'address with --registry or PIKER_REGISTRY'
+        )
+
+    return open_ems(str(tree), client, start=refuse)
+
+
+def find_dialog(ems: EmsClient, oid: str, account: str = '') -> DialogView:
+    """
+    An order by its oid, or by the beginning of it if it is open.
+
+    ``account`` may be left out as long as only one can be meant.  Raises
+    `BadInput`.
+    """
+    known = [
+        view for view in ems.dialogs.values()
+        if account in {'', view.request.account}
+    ]
+    found = [view for view in known if view.request.oid == oid] or [
+        view for view in known
+        if view.request.oid.startswith(oid) and not view.status.final
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise BadInput(
+            f'there is no order {oid!r}'
+            f'{f" in account {account!r}" if account else ""}: see '
+            '`piker ems orders`'
+        )
+    names = ', '.join(sorted(
+        f'{v.request.oid} ({v.request.account})' for v in found[:5]
+    ))
+    raise BadInput(
+        f'{oid!r} may be any of {len(found)} orders: {names}; write more of '
+        'it, or name the account'
+    )
+
+
+def dialog_object(view: DialogView) -> dict[str, Any]:
+    """A dialog as one flat object for programs."""
+    whole = msgspec.to_builtins(view)
+    return {**whole.pop('request'), **whole}
+
+
+def amount(value: Decimal | None) -> str:
+    """A size or price: exact up to eight places, without empty ones."""
+    if value is None:
+        return ''
+    text = f'{value.quantize(_SATOSHI):f}' if _fine(value) else f'{value:f}'
+    return text.rstrip('0').rstrip('.') if '.' in text else text
+
+
+def _fine(value: Decimal) -> bool:
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent < -8
+
+
+def money(value: Decimal) -> str:
+    """An amount of profit or loss: two places, more of a small one."""
+    if abs(value) >= _CENT or abs(value) < _SATOSHI:
+        return f'{value.quantize(_CENT):,f}'
+    return amount(Decimal(f'{value:.4g}'))
+
+
+def state_text(view: DialogView) -> str:
+    """Where an order stands, and what is under way."""
+    return ' '.join(_states(view))
+
+
+def _states(view: DialogView) -> Iterator[str]:
+    yield view.status.value
+    if view.in_doubt:
+        yield 'in doubt'
+    if view.cancelling and not view.status.final:
+        yield 'cancelling'
+    if view.changing:
+        yield 'changing'
+    if view.foreign:
+        yield 'foreign'
+
+
+def terms_text(request: OrderRequest) -> str:
+    """What else an order says: ``gtd 12:00:00 post-only oco x``."""
+    words = [] if request.tif == 'gtc' else [request.tif.value]
+    if request.post_only:
+        words.append('post-only')
+    if request.dark:
+        words.append('dark')
+    if request.display is not None:
+        words.append(f'shows {amount(request.display)}')
+    if request.parent:
+        words.append(f'after {request.parent}')
+    if request.oco:
+        words.append(f'oco {request.oco}')
+    return ' '.join(words)
