@@ -33,6 +33,7 @@ from piker.orders import (
 )
 
 SYMBOL = 'ltcusdt.sim'
+CENT = Decimal('0.01')
 pytestmark = pytest.mark.expects_errors('user data stream')
 
 
@@ -158,7 +159,7 @@ async def test_what_the_venue_refuses(desk):
     answer = await desk.answer(order)
     assert answer.outcome is Outcome.REFUSED
     assert 'PRICE_FILTER' in answer.reason
-    crossing = desk.order('x2', price=desk.ask * Decimal('1.01') // 1,
+    crossing = desk.order('x2', price=(desk.ask * 2).quantize(CENT),
                           post_only=True)
     answer = await desk.answer(crossing)
     assert answer.outcome is Outcome.REFUSED
