@@ -99,13 +99,6 @@ class Intake:
         """The connection is another: its updates may count anew."""
         self._last_update = 0
 
-    def roll_day(self) -> None:
-        """Begin the day's volume anew once the venue's midnight is over."""
-        day = self._clock.now_ns() // _DAY_NS
-        if day > self._day:
-            self._day, self._lots = day, 0
-            self.ring.set_quote(volume=0.0)
-
     def take(
         self, rows: list[TickRow], *, final: bool = False
     ) -> list[TickRow]:

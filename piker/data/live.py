@@ -378,7 +378,6 @@ class LiveFeed:
         while True:
             now = self._clock.now_ns()
             self.ring.beat(now)
-            self._intake.roll_day()
             amended = sum(b.amended for b in self._builders.values())
             self.ring.set_count('amended', amended)
             silent = now - self._reader.heard_ns

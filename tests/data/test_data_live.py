@@ -280,22 +280,6 @@ async def test_what_never_traded_has_a_last_price(
         assert feed.ring.reader().quote().last == 50
 
 
-async def test_the_days_volume_ends_with_the_day(autojump_clock, bus_of):
-    day_ns = 86_400 * NS_PER_S
-    midnight = T0 // day_ns * day_ns
-    venue = FakeVenue(midnight - 60 * NS_PER_S)
-    venue.tape = [trade(0, midnight - 300 * NS_PER_S, size=5.0)]
-    async with bus_of(venue) as bus:
-        reader = (await bus.feed(NAME)).ring.reader()
-        assert reader.quote().volume == 5
-        await trio.sleep(120)
-        assert reader.quote().volume == 0
-        venue.trade(1, midnight - NS_PER_S // 2, size=7.0)
-        assert reader.quote().volume == 0
-        venue.trade(2, midnight + 50 * NS_PER_S, size=2.0)
-        assert reader.quote().volume == 2
-
-
 async def test_nothing_traded_and_nothing_quoted(
     autojump_clock, bus_of, venue
 ):
