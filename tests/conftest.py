@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,16 @@ import pytest
 from suite import RECORDINGS, Daemon, free_port, segments
 
 from piker.service import Tree
+
+
+def pytest_configure() -> None:
+    """
+    Let processes that tests start be interrupted.
+
+    A shell starts background jobs with SIGINT ignored, and who ignores a
+    signal hands that down.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
