@@ -13,18 +13,8 @@ from ..data import Flume, open_feed
 from ..data.bars import iter_rows
 from ..data.resample import base_period
 from ..service import Tree
-from .common import (
-    CONTEXT,
-    check_symbols,
-    emit,
-    guarded,
-    json_option,
-    level_option,
-    own_pikerd,
-    print_table,
-    registry_option,
-    run,
-)
+from .common import check_symbols, emit, guarded, own_pikerd, print_table, run
+from .options import CONTEXT, client_options
 
 __all__ = ['bars']
 
@@ -33,9 +23,7 @@ _BACKFILL_TIMEOUT_S = 30.0
 
 @click.command(context_settings=CONTEXT)
 @click.argument('symbol')
-@registry_option
-@level_option
-@json_option
+@client_options
 @click.option(
     '--period', type=int, default=60, show_default=True, metavar='S',
     help='Bar period in seconds: any that divides a day, or a week.',
@@ -48,7 +36,6 @@ _BACKFILL_TIMEOUT_S = 30.0
 def bars(
     symbol: str,
     registry: str,
-    loglevel: str,
     as_json: bool,
     period: int,
     count: int,

@@ -18,18 +18,8 @@ from ..data import Book, BookFlume, open_book
 from ..data.book import ladder
 from ..instruments import Instrument
 from ..service import Tree
-from .common import (
-    CONTEXT,
-    check_symbols,
-    emit,
-    guarded,
-    json_option,
-    level_option,
-    own_pikerd,
-    registry_option,
-    run,
-    write_line,
-)
+from .common import check_symbols, emit, guarded, own_pikerd, run, write_line
+from .options import CONTEXT, client_options
 from .pikerd import parse_overrides, set_option
 
 __all__ = ['book']
@@ -37,9 +27,7 @@ __all__ = ['book']
 
 @click.command(context_settings=CONTEXT)
 @click.argument('symbol', metavar='SYMBOL')
-@registry_option
-@level_option
-@json_option
+@client_options
 @set_option
 @click.option(
     '--levels', type=click.IntRange(1, 5000), default=10, show_default=True,
@@ -58,7 +46,6 @@ __all__ = ['book']
 def book(
     symbol: str,
     registry: str,
-    loglevel: str,
     as_json: bool,
     overrides: tuple[str, ...],
     levels: int,

@@ -13,14 +13,8 @@ from ..data import Feed, open_feed
 from ..data.resample import base_period
 from ..errors import BadInput
 from ..service import Tree
-from .common import (
-    CONTEXT,
-    check_symbols,
-    guarded,
-    level_option,
-    own_pikerd,
-    registry_option,
-)
+from .common import check_symbols, guarded, own_pikerd
+from .options import CONTEXT, level_option, registry_option
 from .pikerd import parse_overrides, set_option
 
 __all__ = ['chart']
@@ -52,7 +46,6 @@ __all__ = ['chart']
 def chart(
     symbol: str,
     registry: str,
-    loglevel: str,
     overrides: tuple[str, ...],
     period: int,
     screenshot: Path | None,

@@ -1,5 +1,5 @@
 """
-What all commands share: options, output, and errors as exit codes.
+What all commands share: output, and errors as exit codes.
 """
 from __future__ import annotations
 
@@ -15,89 +15,28 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
-from .. import log
 from ..brokers import PROVIDERS
-from ..clock import parse_time
 from ..errors import (
-    BadInput,
     NoSuchProvider,
     PikerError,
     as_piker_error,
     did_you_mean,
 )
 from ..instruments import InstrumentId
-from ..service.tree import DEFAULT_REGISTRY
 
 __all__ = [
-    'CONTEXT',
     'Failure',
-    'TimeParam',
     'check_provider',
     'check_symbols',
     'emit',
-    'json_option',
-    'level_option',
-    'level_option_from',
+    'guarded',
     'own_pikerd',
     'print_table',
-    'registry_option',
     'run',
     'write_line',
 ]
 
 F = TypeVar('F', bound=Callable[..., Any])
-
-CONTEXT = {'help_option_names': ['-h', '--help']}
-
-registry_option = click.option(
-    '--registry',
-    metavar='HOST:PORT',
-    envvar='PIKER_REGISTRY',
-    default=DEFAULT_REGISTRY,
-    show_default=True,
-    help='Address of the tree (environment: PIKER_REGISTRY).',
-)
-json_option = click.option(
-    '--json', 'as_json', is_flag=True,
-    help='Print JSON, one object a line where there is a stream.',
-)
-
-
-def _set_level(ctx: click.Context, param: Any, value: str) -> str:
-    try:
-        log.set_up(ctx.info_name or 'piker', value)
-    except BadInput as err:
-        raise Failure(err) from err
-    return value
-
-
-def level_option_from(default: str) -> Callable[[F], F]:
-    """The ``--loglevel`` option of a command that speaks up at ``default``."""
-    return click.option(
-        '-l', '--loglevel', 'loglevel', metavar='LEVEL', default=default,
-        show_default=True, callback=_set_level,
-        help='One of debug, info, warning, error, critical.',
-    )
-
-
-level_option = level_option_from('warning')
-
-
-class TimeParam(click.ParamType[int]):
-    """A time in UTC, as ns."""
-
-    name = 'time'
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_time(value)
-        except ValueError:
-            self.fail(
-                f'{value!r} is not a time: write 2026-07-01 or '
-                '2026-07-01T12:00:00', param, ctx,
-            )
 
 
 class Failure(click.ClickException):

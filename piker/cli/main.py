@@ -9,7 +9,7 @@ import click
 
 from .. import __version__
 from ..errors import did_you_mean
-from .common import CONTEXT
+from .options import CONTEXT
 
 __all__ = ['piker']
 

@@ -12,7 +12,8 @@ import click
 
 from ..errors import ConfigError
 from ..service import Tree, serve
-from .common import CONTEXT, guarded, level_option_from, registry_option, run
+from .common import guarded, run
+from .options import CONTEXT, level_option_from, registry_option
 
 __all__ = ['pikerd']
 
@@ -44,7 +45,7 @@ def set_option(function: Any) -> Any:
 
 @click.command(context_settings=CONTEXT)
 @registry_option
-@level_option_from('info')
+@level_option_from('info', expose=True)
 @set_option
 @click.option(
     '--config', type=click.Path(dir_okay=False, path_type=Path),

@@ -11,27 +11,15 @@ import msgspec
 from ..data.search import search_instruments
 from ..instruments import Instrument
 from ..service import Tree, open_tree
-from .common import (
-    CONTEXT,
-    check_provider,
-    emit,
-    guarded,
-    json_option,
-    level_option,
-    own_pikerd,
-    print_table,
-    registry_option,
-    run,
-)
+from .common import check_provider, emit, guarded, own_pikerd, print_table, run
+from .options import CONTEXT, client_options
 
 __all__ = ['search']
 
 
 @click.command(context_settings=CONTEXT)
 @click.argument('text')
-@registry_option
-@level_option
-@json_option
+@client_options
 @click.option(
     '--provider', 'providers', multiple=True, metavar='NAME',
     help='Search this provider; repeatable. Default: those that run, or sim.',
@@ -44,7 +32,6 @@ __all__ = ['search']
 def search(
     text: str,
     registry: str,
-    loglevel: str,
     as_json: bool,
     providers: tuple[str, ...],
     limit: int,

@@ -12,16 +12,8 @@ import msgspec
 from ..data.status import TreeReport, report
 from ..messages import FeedStatus, RecordStatus, StoreStatus
 from ..service import Tree, open_tree
-from .common import (
-    CONTEXT,
-    emit,
-    guarded,
-    json_option,
-    level_option,
-    print_table,
-    registry_option,
-    run,
-)
+from .common import emit, guarded, print_table, run
+from .options import CONTEXT, client_options
 
 __all__ = ['services']
 
@@ -33,15 +25,13 @@ _ROUTINE = frozenset({
 
 
 @click.command(context_settings=CONTEXT)
-@registry_option
-@level_option
-@json_option
+@client_options
 @click.option(
     '--stop', metavar='DAEMON', help='End one daemon, e.g. brokerd.sim.'
 )
 @guarded
 def services(
-    registry: str, loglevel: str, as_json: bool, stop: str | None
+    registry: str, as_json: bool, stop: str | None
 ) -> None:
     """
     Show the tree: its daemons, feeds, what is stored of them, and clients.

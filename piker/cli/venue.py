@@ -11,7 +11,8 @@ import trio
 
 from ..brokers.sim.venue import VenueConfig, open_venue
 from ..clock import SteadyClock
-from .common import CONTEXT, emit, guarded, json_option, level_option, run
+from .common import emit, guarded, run
+from .options import CONTEXT, json_option, level_option
 
 __all__ = ['venue']
 
@@ -47,7 +48,6 @@ __all__ = ['venue']
 )
 @guarded
 def venue(
-    loglevel: str,
     as_json: bool,
     port: int,
     seed: int,

@@ -14,18 +14,8 @@ from ..clock import format_ns
 from ..data import Feed, FeedState, Kind, Quote, Ticks, open_feed
 from ..instruments import Instrument
 from ..service import Tree
-from .common import (
-    CONTEXT,
-    check_symbols,
-    emit,
-    guarded,
-    json_option,
-    level_option,
-    own_pikerd,
-    registry_option,
-    run,
-    write_line,
-)
+from .common import check_symbols, emit, guarded, own_pikerd, run, write_line
+from .options import CONTEXT, client_options
 from .pikerd import parse_overrides, set_option
 
 __all__ = ['watch']
@@ -33,9 +23,7 @@ __all__ = ['watch']
 
 @click.command(context_settings=CONTEXT)
 @click.argument('symbols', nargs=-1, required=True, metavar='SYMBOL...')
-@registry_option
-@level_option
-@json_option
+@client_options
 @set_option
 @click.option('--ticks', is_flag=True, help='Every tick instead of quotes.')
 @click.option(
@@ -50,7 +38,6 @@ __all__ = ['watch']
 def watch(
     symbols: tuple[str, ...],
     registry: str,
-    loglevel: str,
     as_json: bool,
     overrides: tuple[str, ...],
     ticks: bool,

@@ -16,15 +16,10 @@ import pytest
 from cli_tools import free_port, invoke
 from desk_tools import FakeEms, order, snapshot_of
 
-from piker.cli import ems_tools
 from piker.cli.desk.line import parse
-from piker.cli.ems_tools import (
-    amount,
-    dialog_object,
-    find_dialog,
-    money,
-    new_oid,
-)
+from piker.cli.ems import client as ems_client
+from piker.cli.ems.client import find_dialog
+from piker.cli.ems.words import amount, dialog_object, money, new_oid
 from piker.clock import SystemClock
 from piker.errors import BadInput, RiskRefused
 from piker.orders import (
@@ -71,8 +66,9 @@ def request(line: str) -> OrderRequest:
     (['sell', 'btcusdt.sim', '1', '--bracket', '110,90'], 'below the stop'),
     (['modify', 'abc'], 'nothing to change'),
     (['alert', 'btcusdt.sim', '5', '--above', '--below'], 'name one'),
-    (['-a', 'real', 'buy', 'btcusdt.sim', '1'], "--account before 'buy'"),
-    (['--watch', 'btcusdt.sim', 'orders'], "--watch before 'orders'"),
+    (['-a', 'real', 'buy', 'btcusdt.sim', '1'],
+     "write --account after 'buy'"),
+    (['--watch', 'btcusdt.sim', 'orders'], "'orders' takes no --watch"),
     (['--watch', 'btcusdt'], 'not an instrument id'),
     (['nonsense'], 'No such command'),
 ])
@@ -221,8 +217,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeEms:
     async def give(*args: Any, **options: Any) -> Any:
         yield fake
 
-    monkeypatch.setattr(ems_tools, 'open_ems', give)
-    monkeypatch.setattr(ems_tools, 'own_pikerd', lambda *_: None)
+    monkeypatch.setattr(ems_client, 'open_ems', give)
+    monkeypatch.setattr(ems_client, 'own_pikerd', lambda *_: None)
     return fake
 
 
@@ -260,6 +256,13 @@ def test_lists(client: FakeEms) -> None:
         head, *rows = run(name)
         assert '  ' in head
         assert words in '\n'.join(rows), name
+
+
+@pytest.mark.parametrize('name', ['orders', 'positions', 'fills', 'balances'])
+def test_lists_of_no_account(client: FakeEms, name: str) -> None:
+    """Nothing found is something else than a name that is wrong."""
+    error, = run(name, '-a', 'papr', code=2)
+    assert "no account 'papr'. Did you mean 'paper'?" in error
 
 
 def test_real_money_is_marked(client: FakeEms) -> None:
@@ -321,6 +324,16 @@ def test_cancel(client: FakeEms) -> None:
     assert "no order 'nope'" in run('cancel', 'nope', code=2)[0]
 
 
+def test_cancelled_late(
+    client: FakeEms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is still open after a while is an error, not a success."""
+    monkeypatch.setattr(ems_client, 'SETTLE_S', 0.05)
+    for args in (['cancel', 'resting'], ['cancel-all'], ['halt']):
+        *_, error = run(*args, code=5)
+        assert 'not cancelled yet: see `piker ems orders`' in error
+
+
 def test_halt_names_accounts(client: FakeEms) -> None:
     client.dialogs.clear()
     assert run('halt', '--reason', 'lunch') == ['all accounts: halted']
@@ -332,7 +345,7 @@ def test_halt_names_accounts(client: FakeEms) -> None:
 
 
 def test_drop_alert(client: FakeEms) -> None:
-    assert run('drop-alert', 'a1') == []
+    assert run('drop-alert', 'a1') == ['a1: dropped']
     assert client.calls == [('drop_alert', {'aid': 'a1'})]
     assert '0 alerts' in run('drop-alert', 'zzz', code=2)[0]
 

@@ -11,6 +11,7 @@ import trio
 from desk_tools import NOW_NS, SYMBOL, open_desk, order
 
 from piker.clearing.wire import EmsSnapshot
+from piker.cli.desk.doing import cancel
 from piker.cli.desk.layout import NAMES
 from piker.cli.desk.line import WORDS, complete
 from piker.cli.desk.output import Output
@@ -166,6 +167,12 @@ async def test_a_line_that_is_wrong_stays() -> None:
         assert not desk.ems.calls
         await desk.enter('bye btcusdt.sim 1')
         assert "Did you mean 'buy'?" in desk.lines()[-2]
+        desk.keys('esc')
+        await desk.enter('cancel nope')
+        assert "no order 'nope'" in desk.lines()[-2]
+        assert 'error' in desk.attrs("no order 'nope'")
+        desk.keys('x')
+        assert 'Enter does it' in desk.lines()[-2]
 
 
 async def test_refused_by_emsd() -> None:
@@ -301,6 +308,27 @@ async def test_leaving(key: str) -> None:
         assert desk.left
 
 
+async def test_redraw() -> None:
+    """Of the screen that came after the commands were made."""
+    cleared = []
+    async with open_desk() as desk:
+        desk.desk.clear = lambda: cleared.append(1)
+        desk.keys('ctrl l')
+    assert cleared
+
+
+async def test_accounts_are_checked() -> None:
+    async with open_desk() as desk:
+        for line in (
+            'halt -a papr', 'cancel-all -a papr', 'resume -a papr',
+            'account papr',
+        ):
+            await desk.enter(line)
+            assert "no account 'papr'. Did you mean" in desk.lines()[-2]
+            desk.keys('esc')
+        assert not desk.ems.calls
+
+
 async def test_commands_by_name() -> None:
     async with open_desk() as desk:
         assert 'cancelled' not in desk.text()
@@ -324,7 +352,7 @@ async def test_bounds() -> None:
             desk.desk.log(f'line {n}')
         assert len(desk.desk._log) == 1000
         for _ in range(100):
-            desk.desk.cancel('paper', 'resting')
+            cancel(desk.desk, 'paper', 'resting')
         assert 'under way already' in desk.text()
         await trio.testing.wait_all_tasks_blocked()
         assert len(desk.ems.calls) == 32

@@ -166,8 +166,10 @@ def test_exported_tables(journal: Path, tmp_path: Path) -> None:
     for kind in ('csv', 'parquet'):
         file = tmp_path / f'fills.{kind}'
         file.write_text('what was there before')
-        done = ledger('export', '--format', kind, str(file))
-        assert not done.output
+        done = ledger('export', str(file))
+        assert done.stderr == f'4 fills written to {file}\n'
+        assert not done.stdout
+    assert not list(tmp_path.glob('.*'))
     table = pl.read_parquet(tmp_path / 'fills.parquet')
     assert table['realised'].to_list() == [0, 250, 0, D('-0.125')]
     assert table['price'].dtype == pl.Decimal(38, 8)
@@ -240,7 +242,8 @@ def test_which_journal(data: Path) -> None:
     (['--account', 'paper', 'pnl'], 2, "write --account after 'pnl'"),
     (['--json', 'pnl'], 2, "write --json after 'pnl'"),
     (['pnl', '--by', 'week'], 2, "'week'"),
-    (['export', 'x.csv'], 2, '--format'),
+    (['export', 'x.txt'], 2, "'txt' is not a format"),
+    (['export', 'fills'], 2, "'fills' is not a format"),
     (['check', '--account', 'nosuch'], 2, 'nosuch'),
 ])
 def test_refusals(

@@ -1,10 +1,12 @@
 """Everything that can be done at the desk, by name, with its keys."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ...ui.commands import Commands
+from . import selection
 from .layout import NAMES
 
 if TYPE_CHECKING:
@@ -27,29 +29,31 @@ def desk_commands(desk: Desk) -> Commands:
     commands = Commands()
     add = commands.add
 
-    add('order.buy', 'Buy: opens the line', partial(desk.start, 'buy'), 'b')
-    add('order.sell', 'Sell: opens the line',
-        partial(desk.start, 'sell'), 's')
+    def opens(word: str) -> Callable[[], object]:
+        return partial(selection.start, desk, word)
+
+    add('order.buy', 'Buy: opens the line', opens('buy'), 'b')
+    add('order.sell', 'Sell: opens the line', opens('sell'), 's')
     add('order.close', 'Close the selected position: opens the line',
-        desk.start_close, 'x')
+        partial(selection.close_position, desk), 'x')
     add('order.modify', 'Modify the selected order: opens the line',
-        desk.start_modify, 'm')
+        partial(selection.modify, desk), 'm')
     add('order.cancel', 'Cancel the selected order, after asking, or drop '
         'the alert',
-        desk.remove_selected, 'c', 'delete')
+        partial(selection.remove, desk), 'c', 'delete')
     add('order.cancel-all', 'Cancel every order, after asking',
-        desk.ask_cancel_all, 'C')
+        partial(desk.execute, 'cancel-all'), 'C')
     add('trading.halt', 'Kill switch: cancel all and refuse new orders, '
-        'after asking', desk.ask_halt, 'H')
-    add('trading.resume', 'Lift a halt, after asking', desk.ask_resume, 'R')
+        'after asking', partial(desk.execute, 'halt'), 'H')
+    add('trading.resume', 'Lift a halt, after asking',
+        partial(desk.execute, 'resume'), 'R')
     add('trading.account', 'The next account for new orders',
         desk.next_account, 'n')
-    add('alert.add', 'Add an alert: opens the line',
-        partial(desk.start, 'alert'), 'a')
+    add('alert.add', 'Add an alert: opens the line', opens('alert'), 'a')
     add('quotes.watch', 'Watch a symbol: opens the line',
-        partial(desk.start, 'watch'), 'w')
+        opens('watch'), 'w')
     add('quotes.unwatch', 'Watch the selected symbol no more',
-        desk.unwatch_selected, 'u')
+        partial(selection.unwatch, desk), 'u')
 
     add('select.down', 'Next row', partial(desk.move, 1), 'down', 'j')
     add('select.up', 'Row before', partial(desk.move, -1), 'up', 'k')
@@ -58,7 +62,7 @@ def desk_commands(desk: Desk) -> Commands:
     add('select.first', 'First row', partial(desk.move, -10**9), 'home', 'g')
     add('select.last', 'Last row', partial(desk.move, 10**9), 'end', 'G')
     add('select.details', 'All about the selected row',
-        desk.show_details, 'enter')
+        partial(selection.show_details, desk), 'enter')
 
     add('panel.next', 'Next panel', partial(desk.step, 1), 'tab')
     add('panel.before', 'Panel before', partial(desk.step, -1), 'shift tab')
@@ -69,7 +73,7 @@ def desk_commands(desk: Desk) -> Commands:
     add('panel.all-orders', 'Orders that are over as well, or not',
         desk.toggle_all, 'o')
 
-    add('desk.line', 'Type any command', partial(desk.start, ''), ':')
+    add('desk.line', 'Type any command', opens(''), ':')
     add('desk.redraw', 'Draw everything again', desk.redraw, 'ctrl l')
     add('desk.help', 'This list', desk.show_help, '?', 'f1')
     add('desk.quit', 'Leave; orders stay', desk.quit, 'q', 'ctrl c')

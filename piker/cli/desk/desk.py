@@ -1,31 +1,23 @@
 """
-What the desk is and does, apart from any terminal.
+What the desk is, apart from any terminal: its state, and what changes it.
 """
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-
-import msgspec
 
 from ...clearing import EmsClient
 from ...clock import NS_PER_S, Clock
 from ...errors import BadInput, PikerError
-from ...orders import (
-    Alert,
-    DialogView,
-    Fill,
-    Notice,
-    OrderStatus,
-)
-from ..common import check_symbols
-from ..ems_tools import amount, find_dialog
-from . import rows
+from . import entry, rows
 from .actions import desk_commands
+from .columns import COLUMNS, EMPTY
+from .doing import do
 from .layout import NAMES, TABS
-from .line import Parsed, brief, complete, describe, parse
-from .pages import details_page, help_page, question_page
+from .line import parse
+from .news import news_of
+from .pages import help_page, question_page
 from .panels import Page, Panel
 from .prompt import History, Prompt
 from .quotes import Quotes
@@ -43,7 +35,7 @@ Work = Callable[[], Awaitable[str]]
 
 class Desk:
     """
-    Panels, the line, pages on top, and everything that keys can do.
+    Panels, the line, pages on top; `actions` says what keys do with them.
 
     ``spawn`` starts a task, ``leave`` ends the desk, ``ring`` makes itself
     heard.  `refresh` takes up what is new; ``dirty`` says that there is
@@ -69,11 +61,11 @@ class Desk:
         self.account = account
         self.watched = list(watched or [])
         self.quit = leave
+        # Set by who has the screen.
+        self.clear: Callable[[], Any] = lambda: None
         self._spawn, self._ring, self._clock = spawn, ring, clock
         self.panels = {
-            name: Panel(
-                name, str(number), rows.COLUMNS[name], rows.EMPTY[name]
-            )
+            name: Panel(name, str(number), COLUMNS[name], EMPTY[name])
             for number, name in enumerate(NAMES, 1)
         }
         for name in ('fills', 'log'):
@@ -87,6 +79,7 @@ class Desk:
         self.dirty = True
         self.cols = 80
         self._history = History()
+        self._refused = ('', '')
         self._answer: Callable[[], Any] | None = None
         self._pasting = False
         self._message: tuple[int, str, str] = (0, '', '')
@@ -111,7 +104,10 @@ class Desk:
     def message(self) -> tuple[str, str]:
         """(attribute, text) of what was last said, while it is new."""
         if self.prompt is not None:
-            return self._preview()
+            line, why = self._refused
+            if line and line == self.prompt.text.strip():
+                return 'error', why
+            return entry.preview(self, self.prompt.text)
         time_ns, text, attr = self._message
         return (attr, text) if self.now_ns - time_ns < _MESSAGE_NS else (
             '', ''
@@ -167,30 +163,24 @@ class Desk:
         self._log.append(LogLine(self._lines, when, text, attr))
         self.dirty = True
 
+    def log_text(self, number: str) -> str | None:
+        """A line of the log by its number."""
+        return next((
+            line.text for line in self._log if str(line.number) == number
+        ), None)
+
     def on_event(self, event: Any) -> None:
         """Something that ``emsd`` told of."""
         self._changed = True
-        match event:
-            case Notice():
-                self.log(event.text, 'warn', time_ns=event.time_ns)
-            case Fill():
-                self.log(
-                    f'{event.account}: {event.side} {amount(event.size)} '
-                    f'{event.symbol} filled at {amount(event.price)}',
-                    event.side.value, time_ns=event.time_ns,
-                )
-            case DialogView(status=OrderStatus.REJECTED):
-                self.tell(
-                    f'{event.request.oid} was rejected: {event.reason}',
-                    'error',
-                )
-            case Alert() if event.fired_ns:
-                note = f': {event.note}' if event.note else ''
-                self.tell(
-                    f'ALERT {event.symbol} {event.side} '
-                    f'{amount(event.price)}{note}', 'warn',
-                )
-                self._ring()
+        news = news_of(event)
+        if news is None:
+            return
+        if news.told:
+            self.tell(news.text, news.attr)
+        else:
+            self.log(news.text, news.attr, time_ns=news.time_ns or None)
+        if news.rings:
+            self._ring()
 
     # keys
 
@@ -210,7 +200,7 @@ class Desk:
         elif self.page_on_top is not None:
             self._press_page(self.page_on_top, key)
         elif self.prompt is not None:
-            self._press_prompt(self.prompt, key)
+            entry.press(self, self.prompt, key)
         elif key != 'esc' and not self.commands.press(key):
             self._message = (
                 self.now_ns, f'{key!r} does nothing here: ? lists the keys',
@@ -238,220 +228,32 @@ class Desk:
         else:
             self.page_on_top = None
 
-    def _press_prompt(self, prompt: Prompt, key: str) -> None:
-        match prompt.press(key, self.cols):
-            case 'escape':
-                self.prompt = None
-            case 'complete':
-                oids = [
-                    v.request.oid for v in self.ems.dialogs.values()
-                    if not v.status.final
-                ]
-                known = [w.symbol for w in self.quotes.all()]
-                text, found = complete(prompt.text, known, oids)
-                prompt.set(text)
-                if len(found) > 1:
-                    self.log(f'may be: {" ".join(found[:20])}', 'faint')
-            case 'enter':
-                self._enter(prompt)
-
-    def _enter(self, prompt: Prompt) -> None:
-        line = prompt.text.strip()
-        if not line:
-            self.prompt = None
-            return
-        self._history.add(line)
-        try:
-            self.execute(line)
-        except BadInput as err:
-            # It stays to be put right; the line above says why.
-            self.log(str(err), 'error')
-            return
-        self.prompt = None
-
-    def _preview(self) -> tuple[str, str]:
-        assert self.prompt is not None
-        try:
-            parsed = parse(self.prompt.text, self.account)
-            if parsed.name not in {'buy', 'sell'}:
-                return 'label', 'Enter does it, Esc leaves it'
-            order, *more = parsed.requests()
-        except BadInput as err:
-            return 'faint', str(err)
-        watched = self.quotes[order.symbol]
-        i = watched.instrument if watched else None
-        text = describe(
-            order, watched.last() if watched else None, i.quote if i else ''
-        )
-        if more:
-            profit, loss = amount(more[0].price), amount(more[1].stop)
-            text += f' · then out at {profit} or {loss}'
-        if order.account in self.ems.live:
-            return 'live', f'REAL MONEY  {text}'
-        return order.side.value, text
-
     # lines
+
+    def open_line(self, text: str) -> None:
+        """Have it typed on from here."""
+        self.prompt = Prompt(text, self._history)
+
+    def enter(self, line: str) -> None:
+        """Do what was typed; what cannot be done stays to be put right."""
+        if line:
+            self._history.add(line)
+            try:
+                self.execute(line)
+            except BadInput as err:
+                # Said above the line until that is another.
+                self._refused = line, str(err)
+                self.log(str(err), 'error')
+                return
+        self.prompt = None
 
     def execute(self, line: str) -> None:
         """Do what a line says; raises `BadInput` with nothing done."""
         if line in {command.name for command in self.commands}:
             self.prompt = None
             self.commands.run(line)
-            return
-        parsed = parse(line, self.account)
-        getattr(self, f'_do_{parsed.name.replace("-", "_")}')(parsed)
-
-    def _do_buy(self, parsed: Parsed) -> None:
-        requests = parsed.requests()
-        order = requests[0]
-
-        async def work() -> str:
-            views = await self.ems.submit_all(requests)
-            return f'{order.oid}: {brief(order)}: {views[0].status}'
-
-        if order.account in self.ems.live:
-            self.ask(
-                f'Send this to {self.ems.providers.get(order.account)}?',
-                [brief(r) for r in requests],
-                lambda: self.call(work),
-            )
         else:
-            self.call(work)
-
-    _do_sell = _do_buy
-
-    def _do_modify(self, parsed: Parsed) -> None:
-        values = dict(parsed.values)
-        given = {
-            name: values[name] for name in ('price', 'size', 'stop', 'trail')
-            if values[name] is not None
-        }
-        if not given:
-            raise BadInput('modify: name a --price, --size, --stop or --trail')
-        r = find_dialog(self.ems, values['oid'], values['account']).request
-
-        async def work() -> str:
-            await self.ems.change(r.oid, account=r.account, **given)
-            words = ' '.join(f'{k} {amount(v)}' for k, v in given.items())
-            return f'{r.oid}: to {words}'
-
-        self.call(work)
-
-    def _do_cancel(self, parsed: Parsed) -> None:
-        account = parsed.values['account']
-        for name in parsed.values['oids']:
-            r = find_dialog(self.ems, name, account).request
-            self.cancel(r.account, r.oid)
-
-    def cancel(self, account: str, oid: str) -> None:
-        async def work() -> str:
-            await self.ems.cancel(oid, account=account)
-            return f'{oid}: cancel requested'
-
-        self.call(work)
-
-    def _do_cancel_all(self, parsed: Parsed) -> None:
-        account = parsed.values['account']
-        symbol = parsed.values['symbol'].lower()
-        where = ' '.join(filter(None, (account, symbol))) or 'all accounts'
-
-        async def work() -> str:
-            await self.ems.cancel_all(account, symbol)
-            return f'{where}: cancelling all'
-
-        self._ask_about_open(
-            f'Cancel every order of {where}?', account, symbol, work
-        )
-
-    def _do_halt(self, parsed: Parsed) -> None:
-        account, reason = parsed.values['account'], parsed.values['reason']
-        where = account or 'all accounts'
-
-        async def work() -> str:
-            await self.ems.halt(account, reason)
-            return f'{where}: HALTED ({reason})'
-
-        self._ask_about_open(
-            f'Halt {where}: cancel all, refuse what is new?', account, '',
-            work,
-        )
-
-    def _ask_about_open(
-        self, question: str, account: str, symbol: str, work: Work
-    ) -> None:
-        views = [
-            v for v in self.ems.dialogs.values()
-            if not v.status.final and account in {'', v.request.account}
-            and symbol in {'', v.request.symbol}
-        ]
-        lines = [brief(v.request) for v in views[:8]]
-        if len(views) > len(lines):
-            lines.append(f'… {len(views)} orders in all')
-        self.ask(
-            question, lines or ['no order is open'],
-            lambda: self.call(work),
-        )
-
-    def _do_resume(self, parsed: Parsed) -> None:
-        account = parsed.values['account']
-        where = account or 'all accounts'
-
-        async def work() -> str:
-            await self.ems.resume(account)
-            return f'{where}: resumed'
-
-        halted = [
-            f'{view.account} is halted: {view.halted}'
-            for view in self.ems.accounts.values() if view.halted
-        ]
-        self.ask(
-            f'Take orders of {where} again?', halted or ['nothing is halted'],
-            lambda: self.call(work),
-        )
-
-    def _do_alert(self, parsed: Parsed) -> None:
-        from ..ems import alert_side
-
-        values = parsed.values
-        side = alert_side(values['above'], values['below'])
-        check_symbols([values['symbol']])
-
-        async def work() -> str:
-            alert = await self.ems.alert(
-                values['symbol'].lower(), values['price'], side=side,
-                note=values['note'],
-            )
-            return f'alert: {alert.symbol} {alert.side} {amount(alert.price)}'
-
-        self.call(work)
-
-    def _do_watch(self, parsed: Parsed) -> None:
-        check_symbols(parsed.values['symbols'])
-        for symbol in parsed.values['symbols']:
-            if symbol.lower() not in self.watched:
-                self.watched.append(symbol.lower())
-        self._changed = True
-
-    def _do_unwatch(self, parsed: Parsed) -> None:
-        for symbol in parsed.values['symbols']:
-            if symbol.lower() not in self.watched:
-                raise BadInput(
-                    f'{symbol} is not watched by choice: it is shown for its '
-                    'orders, position or alerts'
-                )
-            self.watched.remove(symbol.lower())
-        self._changed = True
-
-    def _do_account(self, parsed: Parsed) -> None:
-        name = parsed.values['account']
-        if name not in self.ems.accounts:
-            raise BadInput(
-                f'there is no account {name!r}. Accounts: '
-                f'{", ".join(sorted(self.ems.accounts))}.'
-            )
-        self.account = name
-        attr = 'live' if name in self.ems.live else ''
-        self.tell(f'new orders go to account {name}', attr)
+            do(self, parse(line, self.account))
 
     def call(self, work: Work) -> None:
         """Start something that asks ``emsd``; its end is told."""
@@ -472,91 +274,30 @@ class Desk:
         finally:
             self._calls -= 1
 
-    # commands
+    def ask(
+        self, question: str, lines: list[str], answer: Callable[[], Any]
+    ) -> None:
+        """Do it only after a ``y``."""
+        self.prompt = None
+        self._answer = answer
+        self.page_on_top = question_page(question, lines)
 
-    def start(self, word: str) -> None:
-        """Open the line with the beginning of a command."""
-        text = f'{word} ' if word else ''
-        key = self.panels['quotes'].selected
-        if word in {'buy', 'sell', 'alert'} and key is not None:
-            text += f'{self._symbol_at_hand() or key[0]} '
-        self.prompt = Prompt(text, self._history)
+    # symbols and accounts
 
-    def _symbol_at_hand(self) -> str:
-        """The symbol of what is selected."""
-        key = self.panels[self.active].selected
-        if key is None:
-            return ''
-        match self.active:
-            case 'quotes':
-                return key[0]
-            case 'positions' | 'fills':
-                return key[1]
-            case 'orders':
-                view = self.ems.dialogs.get((key[0], key[1]))
-                return view.request.symbol if view else ''
-            case 'alerts':
-                alert = self.ems.alerts.get(key[0])
-                return alert.symbol if alert else ''
-        return ''
+    def watch(self, symbols: Sequence[str]) -> None:
+        self.watched = list(dict.fromkeys([*self.watched, *symbols]))
+        self._changed = True
 
-    def start_close(self) -> None:
-        key = self.panels['positions'].selected
-        if key is None:
-            self.tell('there is no position to close', 'error')
-            return
-        position = self.ems.positions[key[0], key[1]]
-        side = 'sell' if position.size > 0 else 'buy'
-        self.prompt = Prompt(
-            f'{side} {position.symbol} {amount(abs(position.size))} '
-            f'--account {position.account} ', self._history,
-        )
-
-    def start_modify(self) -> None:
-        key = self.panels['orders'].selected
-        view = self.ems.dialogs.get((key[0], key[1])) if key else None
-        if view is None or view.status.final:
-            self.tell('select an open order first', 'error')
-            return
-        r = view.request
-        words = [f'modify {r.oid} --account {r.account}']
-        for name in ('trail', 'stop', 'price'):
-            value = getattr(r, name)
-            if value is not None:
-                words.append(f'--{name} {amount(value)}')
-                break
-        self.prompt = Prompt(' '.join(words), self._history)
-
-    def remove_selected(self) -> None:
-        name = 'alerts' if self.active == 'alerts' else 'orders'
-        key = self.panels[name].selected
-        if key is None:
-            self.tell(f'nothing is selected in {name}', 'error')
-        elif name == 'orders':
-            # Without its stop a position is on its own: not by a slip.
-            view = self.ems.dialogs.get((key[0], key[1]))
-            if view is None or view.status.final:
-                self.tell('this order is over', 'error')
-                return
-            self.ask(
-                'Cancel this order?', [f'{brief(view.request)}, {key[1]}'],
-                lambda: self.cancel(key[0], key[1]),
-            )
-        else:
-            async def work() -> str:
-                await self.ems.drop_alert(key[0])
-                return 'alert dropped'
-
-            self.call(work)
-
-    def ask_cancel_all(self) -> None:
-        self.execute('cancel-all')
-
-    def ask_halt(self) -> None:
-        self.execute('halt')
-
-    def ask_resume(self) -> None:
-        self.execute('resume')
+    def unwatch(self, symbols: Sequence[str]) -> None:
+        """Raises `BadInput` for one that is shown for another reason."""
+        for symbol in symbols:
+            if symbol not in self.watched:
+                raise BadInput(
+                    f'{symbol} is not watched by choice: it is shown for its '
+                    'orders, position or alerts'
+                )
+            self.watched.remove(symbol)
+        self._changed = True
 
     def next_account(self) -> None:
         names = sorted(self.ems.accounts)
@@ -564,14 +305,7 @@ class Desk:
             at = names.index(self.account) if self.account in names else -1
             self.execute(f'account {names[(at + 1) % len(names)]}')
 
-    def unwatch_selected(self) -> None:
-        key = self.panels['quotes'].selected
-        if key is None:
-            return
-        try:
-            self.execute(f'unwatch {key[0]}')
-        except BadInput as err:
-            self.tell(str(err), 'error')
+    # panels
 
     def move(self, by: int) -> None:
         self.panels[self.active].move(by)
@@ -600,54 +334,8 @@ class Desk:
         self._changed = True
 
     def redraw(self) -> None:
-        """Replaced by who has the screen."""
+        """Draw over whatever else has come to the screen."""
+        self.clear()
 
     def show_help(self) -> None:
         self.page_on_top = help_page(self.commands)
-
-    def show_details(self) -> None:
-        found = self._selected_struct()
-        if found is not None:
-            title, struct = found
-            self.page_on_top = details_page(title, struct)
-
-    def _selected_struct(self) -> tuple[str, dict[str, Any]] | None:
-        key = self.panels[self.active].selected
-        if key is None:
-            return None
-        ems = self.ems
-        found: Any = None
-        match self.active:
-            case 'orders':
-                found = ems.dialogs.get((key[0], key[1]))
-            case 'positions':
-                found = ems.positions.get((key[0], key[1]))
-            case 'alerts':
-                found = ems.alerts.get(key[0])
-            case 'fills':
-                found = next((
-                    f for f in ems.fills
-                    if (f.account, f.symbol, f.trade_id) == key
-                ), None)
-            case 'quotes':
-                watched = self.quotes[key[0]]
-                found = watched and watched.instrument
-            case 'log':
-                found = next((
-                    line.text for line in self._log
-                    if str(line.number) == key[0]
-                ), None)
-                return ('log', {'': found}) if found else None
-        if found is None:
-            return None
-        whole = msgspec.to_builtins(found)
-        whole = {**whole.pop('request', {}), **whole}
-        return self.active.rstrip('s'), whole
-
-    def ask(
-        self, question: str, lines: list[str], answer: Callable[[], Any]
-    ) -> None:
-        """Do it only after a ``y``."""
-        self.prompt = None
-        self._answer = answer
-        self.page_on_top = question_page(question, lines)

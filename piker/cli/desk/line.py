@@ -13,8 +13,8 @@ import click
 
 from ...errors import BadInput, did_you_mean
 from ...orders import OrderRequest, OrderSide
-from ..ems_orders import ACCOUNT, CHANGES, ORDER, order_requests
-from ..ems_tools import NUMBER, amount, terms_text
+from ..ems.orders import ACCOUNT, CHANGES, ORDER, order_requests
+from ..ems.words import NUMBER, amount, terms_text
 
 __all__ = ['WORDS', 'Parsed', 'brief', 'complete', 'describe', 'parse']
 

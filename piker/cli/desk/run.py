@@ -19,7 +19,7 @@ from ...clock import SystemClock
 from ...data import open_feed
 from ...errors import BadInput
 from ...service import Tree
-from ..ems_tools import open_existing
+from ..ems.client import check_account, open_existing
 from .desk import Desk
 from .output import DeskLoop, Output
 from .palette import PALETTE
@@ -52,11 +52,7 @@ async def run_desk(
         open_existing(registry, 'desk') as ems,
         trio.open_nursery() as nursery,
     ):
-        if account not in ems.accounts:
-            raise BadInput(
-                f'there is no account {account!r}. Accounts: '
-                f'{", ".join(sorted(ems.accounts))}.'
-            )
+        check_account(ems, account)
         quotes = Quotes(lambda symbol: open_feed(
             [symbol], registry=address, client='desk'
         ))
@@ -104,7 +100,7 @@ async def _show(
         desk, output, View(desk), PALETTE, screen=screen, event_loop=events,
         handle_mouse=False,
     )
-    desk.redraw = screen.clear  # type: ignore[method-assign]
+    desk.clear = screen.clear
     try:
         with loop.start():
             # Ctrl-C is a key like others, and ends with all else in order.

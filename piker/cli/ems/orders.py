@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from ..errors import BadInput
-from ..orders import OrderRequest, OrderSide, OrderType, Tif
-from .common import check_symbols
-from .ems_tools import NUMBER, TILL, new_oid
+from ...errors import BadInput
+from ...orders import OrderRequest, OrderSide, OrderType, Tif
+from ..common import check_symbols
+from .words import NUMBER, TILL, new_oid
 
 __all__ = ['ACCOUNT', 'CHANGES', 'ORDER', 'order_requests']
 

@@ -9,28 +9,18 @@ from typing import Any
 
 import click
 
-from ..clearing import EmsClient
-from ..clock import format_ns
-from ..orders import Alert, DialogView, Fill, PositionView
-from .common import CONTEXT, emit, guarded, print_table, run
-from .ems_tools import (
-    amount,
-    dialog_object,
-    ems_options,
-    money,
-    open_for_listing,
-    state_text,
-    terms_text,
-)
+from ...clearing import EmsClient
+from ...clock import format_ns
+from ...orders import Alert, DialogView, Fill, PositionView
+from ..common import check_symbols, emit, guarded, print_table, run
+from ..options import CONTEXT, client_options
+from .client import any_account, check_account, open_for_listing
+from .words import amount, dialog_object, money, state_text, terms_text
 
-__all__ = ['LISTS', 'print_alerts', 'print_orders']
+__all__ = ['COMMANDS', 'print_alerts', 'show_orders']
 
 # What a list is printed as for people, and as objects for programs.
 _Printer = Callable[[Sequence[Any]], None]
-
-account_option = click.option(
-    '-a', '--account', metavar='A', default='', help='Only this account.'
-)
 
 
 def _list(
@@ -40,9 +30,14 @@ def _list(
     print_: _Printer,
     empty: str,
     object_of: Callable[[Any], Any] = lambda item: item,
+    account: str = '',
 ) -> None:
-    """Print what ``take`` finds; ``empty`` is said where there is nothing."""
-    found = run(partial(_ask, registry, take))
+    """
+    Print what ``take`` finds; ``empty`` is said where there is nothing.
+
+    Raises `BadInput` if there is no ``account`` of that name.
+    """
+    found = run(partial(_ask, registry, account, take))
     if as_json:
         for item in found:
             emit(object_of(item))
@@ -53,13 +48,24 @@ def _list(
 
 
 async def _ask(
-    registry: str, take: Callable[[EmsClient], Iterable[Any]]
+    registry: str,
+    account: str,
+    take: Callable[[EmsClient], Iterable[Any]],
 ) -> list[Any]:
     async with open_for_listing(registry) as client:
+        check_account(client, account)
         return list(take(client))
 
 
-def print_orders(views: Sequence[DialogView]) -> None:
+def show_orders(views: Sequence[DialogView], as_json: bool) -> None:
+    if not as_json:
+        _print_orders(views)
+        return
+    for view in views:
+        emit(dialog_object(view))
+
+
+def _print_orders(views: Sequence[DialogView]) -> None:
     print_table('', [
         ('oid', 'left'), ('account', 'left'), ('symbol', 'left'),
         ('side', 'left'), ('type', 'left'), ('size', 'right'),
@@ -80,16 +86,15 @@ def _order_row(view: DialogView) -> list[str]:
 
 
 @click.command(context_settings=CONTEXT)
-@account_option
+@any_account
 @click.option(
     '--all', 'everything', is_flag=True,
     help='Those that are over as well, as far back as emsd tells.',
 )
-@ems_options
+@client_options
 @guarded
 def orders(
-    account: str, everything: bool, registry: str, loglevel: str,
-    as_json: bool,
+    account: str, everything: bool, registry: str, as_json: bool
 ) -> None:
     """List open orders: at the venue, dark, and held."""
 
@@ -104,8 +109,9 @@ def orders(
         )
 
     _list(
-        registry, as_json, take, print_orders, 'no open orders',
-        dialog_object,
+        registry, as_json, take, _print_orders,
+        'no orders' if everything else 'no open orders', dialog_object,
+        account,
     )
 
 
@@ -125,15 +131,14 @@ def _print_positions(views: Sequence[PositionView]) -> None:
 
 
 @click.command(context_settings=CONTEXT)
-@account_option
+@any_account
 @click.option(
     '--all', 'everything', is_flag=True, help='Those that are closed as well.'
 )
-@ems_options
+@client_options
 @guarded
 def positions(
-    account: str, everything: bool, registry: str, loglevel: str,
-    as_json: bool,
+    account: str, everything: bool, registry: str, as_json: bool
 ) -> None:
     """List positions with their profit and loss, in the quote currency."""
 
@@ -144,7 +149,10 @@ def positions(
             and (everything or position.size)
         ]
 
-    _list(registry, as_json, take, _print_positions, 'no positions')
+    _list(
+        registry, as_json, take, _print_positions, 'no positions',
+        account=account,
+    )
 
 
 def _print_fills(fills_: Sequence[Fill]) -> None:
@@ -163,20 +171,22 @@ def _print_fills(fills_: Sequence[Fill]) -> None:
 
 
 @click.command(context_settings=CONTEXT)
-@account_option
+@any_account
 @click.option('--symbol', metavar='SYMBOL', default='', help='Only this one.')
 @click.option('--oid', metavar='OID', default='', help='Only of this order.')
 @click.option(
     '--count', type=click.IntRange(min=1), default=100, show_default=True,
     metavar='N', help='The newest N.',
 )
-@ems_options
+@client_options
 @guarded
 def fills(
     account: str, symbol: str, oid: str, count: int, registry: str,
-    loglevel: str, as_json: bool,
+    as_json: bool,
 ) -> None:
     """List fills, the newest last."""
+    if symbol:
+        check_symbols([symbol])
 
     def take(client: EmsClient) -> list[Fill]:
         return [
@@ -186,7 +196,9 @@ def fills(
             and oid in {'', fill.oid}
         ][-count:]
 
-    _list(registry, as_json, take, _print_fills, 'no fills')
+    _list(
+        registry, as_json, take, _print_fills, 'no fills', account=account
+    )
 
 
 def _print_balances(rows: Sequence[dict[str, Any]]) -> None:
@@ -203,11 +215,11 @@ def _print_balances(rows: Sequence[dict[str, Any]]) -> None:
 
 
 @click.command(context_settings=CONTEXT)
-@account_option
-@ems_options
+@any_account
+@client_options
 @guarded
 def balances(
-    account: str, registry: str, loglevel: str, as_json: bool
+    account: str, registry: str, as_json: bool
 ) -> None:
     """
     List what each account has.
@@ -226,7 +238,10 @@ def balances(
             for asset, balance in sorted(assets.items()) if balance.total
         ]
 
-    _list(registry, as_json, take, _print_balances, 'no balances are known')
+    _list(
+        registry, as_json, take, _print_balances, 'no balances are known',
+        account=account,
+    )
 
 
 def _print_accounts(rows: Sequence[dict[str, Any]]) -> None:
@@ -244,9 +259,9 @@ def _print_accounts(rows: Sequence[dict[str, Any]]) -> None:
 
 
 @click.command(context_settings=CONTEXT)
-@ems_options
+@client_options
 @guarded
-def accounts(registry: str, loglevel: str, as_json: bool) -> None:
+def accounts(registry: str, as_json: bool) -> None:
     """List accounts, where they trade, and whether they are halted."""
 
     def take(client: EmsClient) -> list[dict[str, Any]]:
@@ -277,9 +292,9 @@ def print_alerts(alerts_: Sequence[Alert]) -> None:
 
 
 @click.command(context_settings=CONTEXT)
-@ems_options
+@client_options
 @guarded
-def alerts(registry: str, loglevel: str, as_json: bool) -> None:
+def alerts(registry: str, as_json: bool) -> None:
     """List alerts that wait."""
 
     def take(client: EmsClient) -> list[Alert]:
@@ -291,4 +306,4 @@ def alerts(registry: str, loglevel: str, as_json: bool) -> None:
     _list(registry, as_json, take, print_alerts, 'no alerts wait')
 
 
-LISTS = (orders, positions, fills, balances, accounts, alerts)
+COMMANDS = (orders, positions, fills, balances, accounts, alerts)

@@ -6,27 +6,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import click
 
-from ..clearing.audit import Audit, compare, fills_from_ns
-from ..clearing.probe import VenueBooks
-from ..clock import SystemClock
-from ..errors import BadInput, PikerError
-from ..messages import unpack
-from ..service import Tree, TreeClient, open_tree
-from .common import (
-    CONTEXT,
-    emit,
-    guarded,
-    json_option,
-    print_table,
-    registry_option,
-    run,
-    write_line,
-)
-from .ledger_tools import Source, account_option, source_options
+from ...clearing.audit import Audit, compare, fills_from_ns
+from ...clearing.probe import VenueBooks
+from ...clock import SystemClock
+from ...errors import BadInput, PikerError
+from ...messages import unpack
+from ...service import Tree, TreeClient, open_tree
+from ..common import emit, print_table, run, write_line
+from ..options import CONTEXT, json_option, registry_option
+from .tools import Source, account_option, source_options
 
 __all__ = ['check']
 
@@ -34,16 +25,10 @@ __all__ = ['check']
 @click.command(context_settings=CONTEXT)
 @account_option
 @registry_option
-@source_options
 @json_option
-@guarded
+@source_options
 def check(
-    account: str,
-    registry: str,
-    loglevel: str,
-    config: Path | None,
-    journal: Path | None,
-    as_json: bool,
+    account: str, registry: str, as_json: bool, source: Source
 ) -> None:
     """
     Compare fills and balances with the venue's own.
@@ -52,7 +37,6 @@ def check(
     running pikerd.  Exit code 1 if something differs.
     """
     tree = Tree.parse(registry)
-    source = Source(config, journal)
     found = source.read(account)
     names = [
         name for name in ([account] if account else found.accounts)

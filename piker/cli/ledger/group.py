@@ -3,41 +3,30 @@
 """
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import msgspec
 
-from ..clearing.beancount import to_beancount
-from ..clearing.ledger import By, Ledger, LedgerRow, PnlRow, frame, pnl
-from ..clock import format_ns
-from ..errors import StorageError
-from .common import CONTEXT, emit, guarded, json_option, print_table
-from .ledger_check import check
-from .ledger_tools import Range, Source, exact, money, range_options
+from ...clearing.ledger import By, LedgerRow, PnlRow, pnl
+from ...clock import format_ns
+from ..common import emit, print_table
+from ..options import CONTEXT, json_option, refuse_misplaced
+from .check import check
+from .export import export
+from .tools import Range, Source, exact, fill_options, money
 
 __all__ = ['ledger']
 
 
 @click.group(invoke_without_command=True, context_settings=CONTEXT)
-@range_options
 @json_option
 @click.pass_context
-@guarded
+@fill_options
 def ledger(
-    context: click.Context,
-    account: str,
-    symbol: str,
-    since: int,
-    until: int | None,
-    loglevel: str,
-    config: Path | None,
-    journal: Path | None,
-    as_json: bool,
+    context: click.Context, as_json: bool, wanted: Range, source: Source
 ) -> None:
     """
     List fills with the position and the realised profit after each.
@@ -46,14 +35,14 @@ def ledger(
     in the order in which they became known, times are the venue's.
     """
     if context.invoked_subcommand is not None:
-        _refuse_options(context)
+        refuse_misplaced(context)
         return
-    wanted = Range.checked(account, symbol, since, until)
-    rows = wanted.rows(Source(config, journal).read(account))
+    rows = list(wanted.rows(source.read(wanted.account)))
     if as_json:
         for row in rows:
             emit(_row_object(row))
         return
+    _say_if_none(source, rows)
     print_table('', [
         ('time (UTC)', 'left'), ('account', 'left'), ('symbol', 'left'),
         ('side', 'left'), ('size', 'right'), ('price', 'right'),
@@ -62,15 +51,10 @@ def ledger(
     ], [_row_cells(row) for row in rows])
 
 
-def _refuse_options(context: click.Context) -> None:
-    """An option of the group says nothing to a command of it."""
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if source is click.core.ParameterSource.COMMANDLINE:
-            option = {'as_json': 'json'}.get(name, name)
-            context.fail(
-                f'write --{option} after {context.invoked_subcommand!r}'
-            )
+def _say_if_none(source: Source, rows: Sequence[Any]) -> None:
+    # Without a journal more has been said already.
+    if not rows and source.path.exists():
+        click.echo('no such fills', err=True)
 
 
 def _row_object(row: LedgerRow) -> dict[str, Any]:
@@ -94,32 +78,21 @@ def _row_cells(row: LedgerRow) -> list[str]:
     '--by', type=click.Choice(['both', 'day', 'symbol']), default='both',
     show_default=True, help='A row for each day, each instrument, or both.',
 )
-@range_options
 @json_option
-@guarded
-def pnl_(
-    by: By,
-    account: str,
-    symbol: str,
-    since: int,
-    until: int | None,
-    loglevel: str,
-    config: Path | None,
-    journal: Path | None,
-    as_json: bool,
-) -> None:
+@fill_options
+def pnl_(by: By, as_json: bool, wanted: Range, source: Source) -> None:
     """
     Add up profit and fees by day (UTC) and instrument.
 
     Profit is what was realised, by average price; open positions are not
     valued.
     """
-    wanted = Range.checked(account, symbol, since, until)
-    found = pnl(wanted.rows(Source(config, journal).read(account)), by)
+    found = pnl(wanted.rows(source.read(wanted.account)), by)
     if as_json:
         for row in found:
             emit(row)
         return
+    _say_if_none(source, found)
     columns = _PNL_COLUMNS[by]
     print_table('', [(c, _PNL_CELLS[c][0]) for c in columns], [
         [_PNL_CELLS[c][1](row) for c in columns] for row in found
@@ -149,57 +122,5 @@ _PNL_COLUMNS = {
 }
 
 
-@ledger.command(context_settings=CONTEXT)
-@click.argument('file', type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    '--format', 'kind', required=True,
-    type=click.Choice(['csv', 'parquet', 'beancount']),
-    help='What to write.',
-)
-@range_options
-@guarded
-def export(
-    file: Path,
-    kind: Literal['csv', 'parquet', 'beancount'],
-    account: str,
-    symbol: str,
-    since: int,
-    until: int | None,
-    loglevel: str,
-    config: Path | None,
-    journal: Path | None,
-) -> None:
-    """
-    Write fills to FILE, every number exact.
-    """
-    wanted = Range.checked(account, symbol, since, until)
-    found = Source(config, journal).read(account)
-    data = _beancount(found, wanted) if kind == 'beancount' else (
-        _table(found, wanted, kind)
-    )
-    try:
-        file.write_bytes(data)
-    except OSError as err:
-        raise StorageError(f'{file}: cannot be written: {err}') from err
-
-
-def _table(found: Ledger, wanted: Range, kind: str) -> bytes:
-    table, data = frame(wanted.rows(found)), io.BytesIO()
-    if kind == 'parquet':
-        table.write_parquet(data)
-    else:
-        table.write_csv(data, datetime_format='%Y-%m-%dT%H:%M:%S%.9fZ')
-    return data.getvalue()
-
-
-def _beancount(found: Ledger, wanted: Range) -> bytes:
-    fills = [
-        row.fill for row in found.rows(
-            wanted.account, wanted.symbol, until_ns=wanted.until_ns
-        )
-    ]
-    currencies = {name: found.currencies(name) for name in found.instruments}
-    return to_beancount(fills, currencies, wanted.since_ns).encode()
-
-
 ledger.add_command(check)
+ledger.add_command(export)

@@ -5,27 +5,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from ..clearing.journal import JournalReader, journal_file
-from ..clearing.ledger import KINDS, Ledger, LedgerRow
-from ..clock import format_ns
-from ..config import load_settings
-from ..errors import BadInput, did_you_mean
-from ..instruments import InstrumentId
-from .common import TimeParam, level_option
+from ...clearing.journal import JournalReader, journal_file
+from ...clearing.ledger import KINDS, Ledger, LedgerRow
+from ...clock import format_ns
+from ...config import Settings, load_settings
+from ...errors import BadInput, did_you_mean
+from ...instruments import InstrumentId
+from ..common import guarded
+from ..options import (
+    config_option,
+    decorated,
+    level_option,
+    range_options,
+)
 
 __all__ = [
     'Range',
     'Source',
     'account_option',
     'exact',
+    'fill_options',
     'money',
-    'range_options',
     'source_options',
 ]
 
@@ -39,18 +46,6 @@ account_option = click.option(
 symbol_option = click.option(
     '--symbol', metavar='SYMBOL', default='', help='Only this instrument.'
 )
-since_option = click.option(
-    '--since', type=TimeParam(), metavar='TIME', default=0,
-    help='From this time (UTC) on.',
-)
-until_option = click.option(
-    '--until', type=TimeParam(), metavar='TIME', default=None,
-    help='Up to before this time.',
-)
-config_option = click.option(
-    '--config', type=click.Path(path_type=Path), default=None,
-    help='Settings file to read instead of the usual one.',
-)
 journal_option = click.option(
     '--journal', type=click.Path(path_type=Path, dir_okay=False),
     metavar='FILE', default=None,
@@ -59,24 +54,49 @@ journal_option = click.option(
 
 
 def source_options(function: F) -> F:
-    """Which journal is read."""
-    return journal_option(config_option(level_option(function)))
+    """Which journal is read: the command gets a ``source``."""
+
+    @wraps(function)
+    def wrapper(
+        *args: Any, config: Path | None, journal: Path | None, **values: Any
+    ) -> Any:
+        return function(*args, source=Source(config, journal), **values)
+
+    add = (journal_option, config_option, level_option, guarded)
+    return decorated(wrapper, *add)  # type: ignore[no-any-return]
 
 
-def range_options(function: F) -> F:
-    """Which fills are looked at."""
-    return account_option(symbol_option(since_option(until_option(
-        source_options(function)
-    ))))
+def fill_options(function: F) -> F:
+    """Which fills are looked at, and where: ``wanted`` and ``source``."""
+
+    @wraps(function)
+    def wrapper(
+        *args: Any, account: str, symbol: str, since: int,
+        until: int | None, **values: Any,
+    ) -> Any:
+        wanted = Range.checked(account, symbol, since, until)
+        return function(*args, wanted=wanted, **values)
+
+    add = (
+        account_option, symbol_option,
+        range_options('--since', '--until', 0), source_options,
+    )
+    return decorated(wrapper, *add)  # type: ignore[no-any-return]
 
 
 class Source:
-    """A journal and the accounts of the settings."""
+    """A journal, and the accounts of the settings."""
 
     def __init__(self, config: Path | None, journal: Path | None) -> None:
-        settings = load_settings(config)
-        self.path = journal or journal_file(settings.ems.journal)
-        self._accounts = set(settings.accounts)
+        self._config, self._journal = config, journal
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return load_settings(self._config)
+
+    @property
+    def path(self) -> Path:
+        return self._journal or journal_file(self._settings.ems.journal)
 
     def read(self, account: str = '') -> Ledger:
         """
@@ -95,7 +115,7 @@ class Source:
                 'The first order makes it, on paper for example: '
                 'piker ems buy btcusdt.sim 0.01', err=True,
             )
-        known = self._accounts | set(found.accounts)
+        known = set(self._settings.accounts) | set(found.accounts)
         if account and account not in known:
             raise BadInput(
                 f'there is no account {account!r}.'

@@ -1,40 +1,29 @@
 """
-What the commands of ``piker ems`` share: words, numbers, and the way in.
+Orders in words and numbers: how they are written, and how they are shown.
 """
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
 
-from ..clearing import EmsClient, open_ems
-from ..clock import NS_PER_S, SystemClock, parse_time
-from ..errors import BadInput, NoDaemon
-from ..orders import DialogView, OrderRequest
-from ..service import Tree
-from .common import json_option, level_option, own_pikerd, registry_option
+from ...clock import NS_PER_S, SystemClock, parse_time
+from ...orders import DialogView, OrderRequest
 
 __all__ = [
     'NUMBER',
     'TILL',
     'amount',
     'dialog_object',
-    'ems_options',
-    'find_dialog',
     'money',
     'new_oid',
-    'open_existing',
-    'open_for_listing',
     'state_text',
     'terms_text',
 ]
-
-F = TypeVar('F', bound=Callable[..., Any])
 
 # Letters and digits that are not taken for one another.
 _LETTERS = '23456789abcdefghjkmnpqrstuvwxyz'
@@ -86,72 +75,6 @@ class _Till(click.ParamType[int]):
 
 NUMBER = _Number()
 TILL = _Till()
-
-
-def ems_options(function: F) -> F:
-    """``--registry``, ``--loglevel`` and ``--json``."""
-    return registry_option(level_option(json_option(function)))
-
-
-def open_for_listing(
-    registry: str,
-) -> AbstractAsyncContextManager[EmsClient]:
-    """``emsd`` as a client, in a tree of our own where none runs."""
-    address = str(Tree.parse(registry))
-    return open_ems(address, 'cli', start=own_pikerd(address, []))
-
-
-def open_existing(
-    registry: str, client: str = 'cli'
-) -> AbstractAsyncContextManager[EmsClient]:
-    """
-    ``emsd`` of a tree that runs already, as a client.
-
-    `NoDaemon` without one: a tree of our own would end with us, and nobody
-    would look after what we leave behind.
-    """
-    tree = Tree.parse(registry)
-
-    def refuse() -> list[str]:
-        raise NoDaemon(
-            f'no pikerd runs at {tree}, and orders need one that stays: '
-            'start it with `pikerd` in another terminal, or name another '
-            'address with --registry or PIKER_REGISTRY'
-        )
-
-    return open_ems(str(tree), client, start=refuse)
-
-
-def find_dialog(ems: EmsClient, oid: str, account: str = '') -> DialogView:
-    """
-    An order by its oid, or by the beginning of it if it is open.
-
-    ``account`` may be left out as long as only one can be meant.  Raises
-    `BadInput`.
-    """
-    known = [
-        view for view in ems.dialogs.values()
-        if account in {'', view.request.account}
-    ]
-    found = [view for view in known if view.request.oid == oid] or [
-        view for view in known
-        if view.request.oid.startswith(oid) and not view.status.final
-    ]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise BadInput(
-            f'there is no order {oid!r}'
-            f'{f" in account {account!r}" if account else ""}: see '
-            '`piker ems orders`'
-        )
-    names = ', '.join(sorted(
-        f'{v.request.oid} ({v.request.account})' for v in found[:5]
-    ))
-    raise BadInput(
-        f'{oid!r} may be any of {len(found)} orders: {names}; write more of '
-        'it, or name the account'
-    )
 
 
 def dialog_object(view: DialogView) -> dict[str, Any]:
