@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import click
+import numpy.typing as npt
 import trio
 
-from ..clock import format_ns
+from ..clock import SystemClock, format_ns
 from ..data import Flume, open_feed
 from ..data.bars import iter_rows
 from ..data.resample import base_period
-from ..service import Tree
+from ..errors import BadInput
+from ..service import Tree, open_tree
 from .common import check_symbols, emit, guarded, own_pikerd, print_table, run
+from .measured import MEASURE, Measure, load_measured
 from .options import CONTEXT, client_options
 
 __all__ = ['bars']
 
 _BACKFILL_TIMEOUT_S = 30.0
+# How much of `format_ns` is shown.
+_TO_SECONDS, _TO_MILLIS = 19, 23
 
 
 @click.command(context_settings=CONTEXT)
@@ -29,26 +35,41 @@ _BACKFILL_TIMEOUT_S = 30.0
     help='Bar period in seconds: any that divides a day, or a week.',
 )
 @click.option(
+    '--by', 'measure', type=MEASURE, metavar='MEASURE=SIZE',
+    help='Bars of a size instead of a period: trades=500, volume=10 (base '
+    'currency), turnover=1000000 (quote currency).',
+)
+@click.option(
     '--count', type=click.IntRange(min=1), default=20, show_default=True,
     metavar='N', help='How many, the newest ones.',
 )
+@click.pass_context
 @guarded
 def bars(
+    ctx: click.Context,
     symbol: str,
     registry: str,
     as_json: bool,
     period: int,
+    measure: Measure | None,
     count: int,
 ) -> None:
     """
     Print the newest bars of SYMBOL, the running one last.
+
+    With --by, bars are made from trades: those that are stored, and those in
+    memory.  A trade is never split, and each day (UTC) begins a new bar.
     """
     check_symbols([symbol])
-    base_period(period)
-    run(partial(
-        _print_bars, symbol, str(Tree.parse(registry)), as_json, period,
-        count,
-    ))
+    address = str(Tree.parse(registry))
+    if measure is None:
+        base_period(period)
+        run(partial(_print_bars, symbol, address, as_json, period, count))
+        return
+    source = ctx.get_parameter_source('period')
+    if source is click.core.ParameterSource.COMMANDLINE:
+        raise BadInput('--by and --period: bars have one of them')
+    run(partial(_print_measured, symbol, address, as_json, measure, count))
 
 
 async def _print_bars(
@@ -67,15 +88,33 @@ async def _print_bars(
                 if not await flume.load_more(period_s, missing):
                     break
         buffer = flume.bars[period_s]
-        rows = buffer.read(buffer.next - count)
-        if as_json:
-            for row in iter_rows(rows):
-                emit(row)
-            return
-        _print(flume, [list(row.values()) for row in iter_rows(rows)])
+        _print(flume, buffer.read(buffer.next - count), as_json, _TO_SECONDS)
 
 
-def _print(flume: Flume, rows: list[list[float]]) -> None:
+async def _print_measured(
+    symbol: str, registry: str, as_json: bool, measure: Measure, count: int
+) -> None:
+    async with (
+        open_tree(
+            Tree.parse(registry), 'bars',
+            start=own_pikerd(registry, [], [symbol]),
+        ) as tree,
+        open_feed([symbol], registry=registry, client='bars') as feed,
+    ):
+        flume = feed[symbol]
+        now_ns = SystemClock().now_ns()
+        found = await load_measured(tree, flume, measure, count, now_ns)
+        if len(found.rows):
+            _print(flume, found.rows, as_json, _TO_MILLIS)
+
+
+def _print(
+    flume: Flume, rows: npt.NDArray[Any], as_json: bool, time_width: int
+) -> None:
+    if as_json:
+        for row in iter_rows(rows):
+            emit(row)
+        return
     i = flume.instrument
     price, size = i.format_price, i.format_size
     print_table('', [
@@ -84,8 +123,10 @@ def _print(flume: Flume, rows: list[list[float]]) -> None:
         ('vwap', 'right'), ('trades', 'right'),
     ], [
         [
-            format_ns(int(t))[:19], price(o), price(h), price(lo), price(c),
-            size(volume), price(vwap), str(int(trades)),
+            format_ns(int(t))[:time_width], price(o), price(h), price(lo),
+            price(c), size(volume), price(vwap), str(int(trades)),
         ]
-        for t, o, h, lo, c, volume, vwap, trades in rows
+        for t, o, h, lo, c, volume, vwap, trades in (
+            row.values() for row in iter_rows(rows)
+        )
     ])
