@@ -165,12 +165,24 @@ class PaperEngine:
     def _note_touch(self, symbol: str, ticks: Ticks) -> None:
         """Keep the last bid and ask for the next order; no one waits."""
         touch = self._touch.setdefault(symbol, {})
+        market = self.books.market(symbol)
         for kind, side in _SIDES.items():
             found = (ticks.kind == kind).nonzero()[0]
-            if len(found):
-                last = found[-1]
-                touch[side] = (
-                    float(ticks.price[last]), float(ticks.size[last])
+            if not len(found):
+                continue
+            last = found[-1]
+            touch[side] = float(ticks.price[last]), float(ticks.size[last])
+            taken = market.taken(side) if market else None
+            if taken is None:
+                continue
+            elsewhere = ticks.price[found] != float(taken.touch)
+            elsewhere |= ticks.size[found] == 0
+            if elsewhere.any():
+                # What was taken there is forgotten, though it comes back.
+                first = found[elsewhere.argmax()]
+                self.books.on_touch(
+                    symbol, side, _exact(float(ticks.price[first])),
+                    _exact(float(ticks.size[first])),
                 )
 
     def show_touch(
@@ -220,6 +232,7 @@ class PaperGateway:
             orders=store.open_orders(account),
             balances=store.balances(account),
             numbers=store.numbers(account),
+            taken=store.taken(account),
         )
         self._engine = PaperEngine(
             books, int(settings.latency_ms * NS_PER_MS), depth

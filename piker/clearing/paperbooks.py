@@ -33,7 +33,7 @@ from ..orders import (
     Tif,
     VenueStatus,
 )
-from .papermarket import PaperMarket
+from .papermarket import PaperMarket, Taken
 
 __all__ = ['ABILITIES', 'PaperBooks', 'PaperChanges', 'PaperOrder', 'reported']
 
@@ -83,11 +83,16 @@ class PaperOrder(msgspec.Struct, kw_only=True):
 
 
 class PaperChanges(msgspec.Struct):
-    """What has changed since it was last asked for."""
+    """
+    What has changed since it was last asked for.
+
+    Of ``taken`` one without levels stands for a side of which nothing is.
+    """
 
     orders: list[PaperOrder]
     balances: dict[str, Balance]
     fills: list[FillReport]
+    taken: list[Taken] = []
 
 
 def reported(order: PaperOrder) -> OrderReport:
@@ -107,7 +112,8 @@ class PaperBooks:
     One paper account.
 
     ``orders`` are the open ones it begins with, in the order of their
-    arrival; ``numbers`` the last order and trade numbers given out.
+    arrival; ``numbers`` the last order and trade numbers given out; ``taken``
+    what orders have had of markets, see `PaperMarket`.
     """
 
     def __init__(
@@ -117,16 +123,19 @@ class PaperBooks:
         orders: Iterable[PaperOrder] = (),
         balances: dict[str, Balance] | None = None,
         numbers: tuple[int, int] = (0, 0),
+        taken: Iterable[Taken] = (),
     ) -> None:
         self._settings = settings
         self._open = {order.placed.cid: order for order in orders}
         self.balances = dict(balances or {})
         self._last_order, self._last_trade = numbers
         self._markets: dict[str, PaperMarket] = {}
+        self._taken_before = list(taken)
         self.out: list[GatewayMessage] = []
         self._changed: dict[str, PaperOrder] = {}
         self._moved: dict[str, None] = {}
         self._fills: list[FillReport] = []
+        self._taken: dict[tuple[str, OrderSide], Taken] = {}
         if balances is None:
             for asset, amount in settings.balances.items():
                 self._move(asset.lower(), amount)
@@ -146,20 +155,24 @@ class PaperBooks:
     def add_instrument(self, instrument: Instrument) -> None:
         """Needed before an order in it arrives; again is fine."""
         if instrument.id not in self._markets:
-            self._markets[instrument.id] = PaperMarket(instrument)
+            self._markets[instrument.id] = PaperMarket(instrument, (
+                t for t in self._taken_before if t.symbol == instrument.id
+            ))
 
     def changes(self) -> PaperChanges | None:
         """
         What is to be made durable, and not told again; ``None``: nothing.
         """
-        if not (self._changed or self._moved or self._fills):
+        if not (self._changed or self._moved or self._fills or self._taken):
             return None
         found = PaperChanges(
             list(self._changed.values()),
             {asset: self.balances[asset] for asset in self._moved},
             self._fills,
+            list(self._taken.values()),
         )
         self._changed, self._moved, self._fills = {}, {}, []
+        self._taken = {}
         return found
 
     # commands, as they arrive
@@ -221,7 +234,7 @@ class PaperBooks:
         what is offered there.
         """
         market = self._markets[symbol]
-        market.show(side, price, size)
+        self._show(market, side, price, size)
         for order in self._resting(symbol, side):
             if time_ns <= order.arrived_ns:
                 continue
@@ -230,6 +243,30 @@ class PaperBooks:
                 self._shrink(order, shown, time_ns)
         if size and price:
             self._cross(symbol, market, side.other, price, time_ns)
+
+    def on_touch(
+        self, symbol: str, side: OrderSide, price: Decimal, size: Decimal
+    ) -> None:
+        """The best bid or ask has been this, with no order to hear of it."""
+        self._show(self._markets[symbol], side, price, size)
+
+    def _show(
+        self, market: PaperMarket, side: OrderSide, price: Decimal,
+        size: Decimal,
+    ) -> None:
+        if market.show(side, price, size):
+            symbol = market.instrument.id
+            self._taken[symbol, side] = Taken(symbol, side, _ZERO, {})
+
+    def _take(
+        self, market: PaperMarket, side: OrderSide, price: Decimal,
+        size: Decimal,
+    ) -> None:
+        """An order of ``side`` has so much of a level."""
+        market.take(side, price, size)
+        taken = market.taken(side.other)
+        assert taken is not None
+        self._taken[taken.symbol, taken.side] = taken
 
     def _shrink(
         self, order: PaperOrder, shown: Decimal, time_ns: int
@@ -258,7 +295,7 @@ class PaperBooks:
             if offer is None:
                 return
             part = min(offer[1], order.left)
-            market.take(side, price, part)
+            self._take(market, side, price, part)
             self._fill(order, order.limit, part, True, time_ns)
             self._settle(order, time_ns)
 
@@ -398,7 +435,7 @@ class PaperBooks:
         asset, held = self._held_by(order)
         self._move(asset, -held, held)
         for paid, price, size in taking:
-            market.take(command.side, price, size)
+            self._take(market, command.side, price, size)
             self._fill(order, paid, size, False, now_ns)
         if order.left and (
             command.type is OrderType.MARKET or command.tif is not Tif.GTC

@@ -7,13 +7,15 @@ size is not taken twice.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+
+import msgspec
 
 from ..instruments import Instrument
 from ..orders import OrderSide
 
-__all__ = ['Level', 'PaperMarket']
+__all__ = ['Level', 'PaperMarket', 'Taken']
 
 Level = tuple[Decimal, Decimal]  # price, size
 
@@ -22,10 +24,29 @@ _ZERO = Decimal(0)
 _MOST_LEVELS = 1000
 
 
-class PaperMarket:
-    """One instrument's bid and ask, and the levels behind where known."""
+class Taken(msgspec.Struct):
+    """
+    What paper orders have had of the bids (``BUY``) or asks of a symbol.
 
-    def __init__(self, instrument: Instrument) -> None:
+    By price; it counts as long as the best price is ``touch``.
+    """
+
+    symbol: str
+    side: OrderSide
+    touch: Decimal
+    levels: dict[Decimal, Decimal]
+
+
+class PaperMarket:
+    """
+    One instrument's bid and ask, and the levels behind where known.
+
+    ``taken`` is what orders had of it before this was made.
+    """
+
+    def __init__(
+        self, instrument: Instrument, taken: Iterable[Taken] = ()
+    ) -> None:
         self.instrument = instrument
         self.base = instrument.base.lower()
         self.quote = instrument.quote.lower()
@@ -33,21 +54,30 @@ class PaperMarket:
             OrderSide.BUY: None, OrderSide.SELL: None,
         }
         self._book: dict[OrderSide, Sequence[Level]] = {}
-        self._taken: dict[OrderSide, dict[Decimal, Decimal]] = {
-            OrderSide.BUY: {}, OrderSide.SELL: {},
-        }
+        self._taken = {found.side: found for found in taken}
 
     def best(self, side: OrderSide) -> Decimal | None:
         """The best price of the bids (``BUY``) or asks, if there is one."""
         level = self._touch[side]
         return level[0] if level else None
 
-    def show(self, side: OrderSide, price: Decimal, size: Decimal) -> None:
-        """The touch of a side as the venue now has it; size 0: no one."""
+    def show(self, side: OrderSide, price: Decimal, size: Decimal) -> bool:
+        """
+        The touch of a side as the venue now has it; size 0: no one.
+
+        Returns whether what was taken of that side is forgotten for it.
+        """
         level = (price, size) if size and price else None
-        if level is None or self.best(side) != price:
-            self._taken[side].clear()
         self._touch[side] = level
+        taken = self._taken.get(side)
+        if taken is None or (level and taken.touch == price):
+            return False
+        del self._taken[side]
+        return True
+
+    def taken(self, side: OrderSide) -> Taken | None:
+        """What orders have had of a side, if that counts still."""
+        return self._taken.get(side)
 
     def show_book(
         self, bids: Sequence[Level], asks: Sequence[Level]
@@ -87,18 +117,23 @@ class PaperMarket:
         Beyond the touch that is the book; where it is not known, each tick
         is taken to hold as much as the touch does.
         """
-        taken = self._taken[side.other]
+        taken = self._taken.get(side.other)
+        had = taken.levels if taken else {}
         for price, size in self._levels(side):
             if limit is not None and (price - limit) * side.sign > 0:
                 return
-            left = size - taken.get(price, _ZERO)
+            left = size - had.get(price, _ZERO)
             if left > 0:
                 yield price, left
 
     def take(self, side: OrderSide, price: Decimal, size: Decimal) -> None:
         """Note that an order of ``side`` has had so much of a level."""
-        taken = self._taken[side.other]
-        taken[price] = taken.get(price, _ZERO) + size
+        touch = self.best(side.other)
+        assert touch is not None
+        taken = self._taken.setdefault(
+            side.other, Taken(self.instrument.id, side.other, touch, {})
+        )
+        taken.levels[price] = taken.levels.get(price, _ZERO) + size
 
     def _levels(self, side: OrderSide) -> Iterator[Level]:
         touch = self._touch[side.other]

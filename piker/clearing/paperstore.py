@@ -1,7 +1,8 @@
 """
 Paper accounts on disk: a SQLite file beside the journal.
 
-One row per order, balance and fill, as JSON.  What `commit` has returned
+One row per order, balance and fill, and for what was taken of each side of a
+market, as JSON.  What `commit` has returned
 from survives a power cut.  Calls may come from any thread.
 """
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 from ..errors import StorageError
 from ..orders import Balance, FillReport, VenueStatus
 from .paperbooks import PaperChanges, PaperOrder
+from .papermarket import Taken
 
 __all__ = ['PaperStore']
 
@@ -37,15 +39,21 @@ create table if not exists fills (
     primary key (account, number)
 ) without rowid;
 create index if not exists fills_of on fills (account, cid);
+create table if not exists taken (
+    account text not null, symbol text not null, side text not null,
+    body blob not null, primary key (account, symbol, side)
+) without rowid;
 '''
 
 
 class Rows(NamedTuple):
-    """Rows of the three tables."""
+    """Rows of the tables, and the keys of those of ``taken`` that go."""
 
     orders: list[Any]
     balances: list[Any]
     fills: list[Any]
+    taken: list[Any]
+    freed: list[Any]
 
 
 class PaperStore:
@@ -95,6 +103,14 @@ class PaperStore:
                 )
                 for fill in changes.fills
             ],
+            [
+                (account, taken.symbol, str(taken.side), encode(taken))
+                for taken in changes.taken if taken.levels
+            ],
+            [
+                (account, taken.symbol, str(taken.side))
+                for taken in changes.taken if not taken.levels
+            ],
         )
 
     def commit(self, rows: Rows) -> None:
@@ -113,6 +129,14 @@ class PaperStore:
                 )
                 db.executemany(
                     'insert into fills values (?, ?, ?, ?, ?, ?)', rows.fills
+                )
+                db.executemany(
+                    'insert or replace into taken values (?, ?, ?, ?)',
+                    rows.taken,
+                )
+                db.executemany(
+                    'delete from taken where (account, symbol, side) = '
+                    '(?, ?, ?)', rows.freed,
                 )
                 db.execute('commit')
             except BaseException:
@@ -143,6 +167,10 @@ class PaperStore:
             asset: msgspec.json.decode(body, type=Balance)
             for asset, body in rows
         } or None
+
+    def taken(self, account: str) -> list[Taken]:
+        rows = self._rows('select body from taken where account = ?', account)
+        return [msgspec.json.decode(row[0], type=Taken) for row in rows]
 
     def numbers(self, account: str) -> tuple[int, int]:
         """The last order and trade numbers, 0 without any."""

@@ -39,6 +39,7 @@ from piker.orders import (
     Outcome,
     QueryOrder,
     Snapshot,
+    Tif,
     VenueStatus,
 )
 
@@ -154,6 +155,23 @@ async def test_its_books_survive(
     assert account.balances['usdt'].locked == 150
     again.send(cancel('a'))
     assert (await answers(again, 2))[-1].outcome is Outcome.DONE
+
+
+async def test_what_is_shown_is_taken_once_in_all_lives(
+    store: PaperStore, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Three are offered; the first life has two, the second one."""
+    made = gateway(store)
+    made.send(place('a', BUY, '2', '100.5'))
+    await answers(made)
+    again = gateway(store)
+    again.send(place('b', BUY, '2', '100.5', tif=Tif.IOC))
+    found = await answers(again)
+    assert [m.size for m in found if isinstance(m, FillReport)] == [1]
+    again.on_market(SYMBOL, True, (100.0, 5.0), (101.0, 3.0))
+    again.send(place('c', BUY, '1', '99'))
+    await answers(again)
+    assert store.taken('paper') == []
 
 
 async def test_what_was_on_its_way_is_lost(

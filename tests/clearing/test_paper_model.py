@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from paper_tools import (
     BUY,
@@ -200,6 +200,18 @@ class TestTaking:
         made.on_ticks(SYMBOL, ticks([ask(2, 101.0, 1), ask(3, 100.5, 3)]))
         assert fills(made, 'b') == [('100.5', '1'), ('100.5', '1')]
 
+    def test_taken_until_the_touch_moves_whoever_looks(self) -> None:
+        """With no order open nobody follows it, but it has moved."""
+        made = engine()
+        arrive(made, place('a', BUY, '2', '100.5'))
+        assert not made.symbols
+        made.on_ticks(SYMBOL, ticks([bid(2, 100.0, 4), ask(3, 100.5, 3)]))
+        arrive(made, place('b', BUY, '2', '100.5', tif=IOC), at_ms=4)
+        assert fills(made, 'b') == [('100.5', '1')]
+        made.on_ticks(SYMBOL, ticks([ask(5, 101.0, 1), ask(6, 100.5, 3)]))
+        arrive(made, place('c', BUY, '2', '100.5'), at_ms=7)
+        assert fills(made, 'c') == [('100.5', '2')]
+
     def test_limit_takes_to_its_price_and_rests(self) -> None:
         made = engine()
         arrive(made, place('a', BUY, '4', '100.5'))
@@ -336,33 +348,40 @@ STEPS = st.lists(st.one_of(
 ), min_size=20, max_size=80)
 
 
-def play(steps: list[Any], split: int = 1) -> PaperEngine:
-    """Each step a millisecond; ticks come in runs of ``split``."""
-    made = engine(latency_ms=2)
+def play(
+    steps: list[Any], split: int = 1, made: PaperEngine | None = None,
+    began: int = 0,
+) -> PaperEngine:
+    """
+    Each step a millisecond after ``began``; ticks come in runs of ``split``.
+
+    Orders are named by when they were sent, and cancelled by the step.
+    """
+    made = made or engine(latency_ms=2)
     run: list[Row] = []
-    count = 0
+    sent = [order.placed.cid for order in made.books.open_orders]
 
     def flush() -> None:
         if run:
             made.on_ticks(SYMBOL, ticks(run))
             run.clear()
 
-    for at, step in enumerate(steps, 1):
+    for at, step in enumerate(steps, began + 1):
         if isinstance(step[0], Kind):
             run.append((at, *step))  # type: ignore[arg-type]
             if len(run) >= split:
                 flush()
             continue
         if step[0] == 'cancel':
-            made.send(cancel(str(step[1])), at * MS)
+            if sent:
+                cid = sent[step[1] % len(sent)]
+                made.send(cancel(cid), at * MS)
         else:
             side, size, price, tif = step
-            made.send(
-                place(str(count), side, size, price, tif=tif), at * MS
-            )
-            count += 1
+            sent.append(str(at))
+            made.send(place(str(at), side, size, price, tif=tif), at * MS)
     flush()
-    made.advance(SYMBOL, (len(steps) + 5) * MS)
+    made.advance(SYMBOL, (began + len(steps) + 5) * MS)
     return made
 
 
@@ -456,6 +475,9 @@ def test_balances_are_conserved(steps: list[Any]) -> None:
 
 
 @given(STEPS, st.integers(0, 60))
+@example([
+    (Kind.ASK, 0, 100.5, 0.01), (BUY, '3.01', '100.5', Tif.GTC),
+], 2)
 def test_kept_books_go_on_alike(steps: list[Any], cut: int) -> None:
     """What `changes` gives is all that there is to an account."""
     before = play(steps[:cut]).books
@@ -473,19 +495,19 @@ def test_kept_books_go_on_alike(steps: list[Any], cut: int) -> None:
             max((int(f.trade_id) for f in kept.fills), default=0)
             if kept else 0,
         ),
+        taken=[t for t in kept.taken if t.levels] if kept else [],
     )
     assert {o.placed.cid: o for o in again.open_orders} == {
         o.placed.cid: o for o in before.open_orders
     }
     assert again.balances == before.balances
-    rest = ticks([trade(1000, 90.0, 900, SELL), trade(1001, 110.0, 900, BUY)])
+    rest = [
+        *steps[cut:],
+        (Kind.TRADE, -1, 90.0, 900.0), (Kind.TRADE, 1, 110.0, 900.0),
+    ]
     done = []
     for books in (before, again):
         books.out.clear()
-        made = engine(books=books)
-        made.on_ticks(SYMBOL, rest)
-        done.append({
-            (m.cid, m.trade_id, m.price, m.size) for m in books.out
-            if isinstance(m, FillReport)
-        })
+        made = engine(latency_ms=2, books=books)
+        done.append(play(rest, made=made, began=1000).books.out)
     assert done[0] == done[1]
