@@ -32,8 +32,9 @@ from ..orders import (
     ReplaceOrder,
     Snapshot,
 )
-from .paperbooks import ABILITIES, PaperBooks, reported
+from .paperbooks import PaperBooks
 from .papermarket import Level
+from .paperorders import ABILITIES, reported
 from .paperstore import PaperStore
 
 __all__ = ['Depth', 'PaperEngine', 'PaperGateway', 'no_depth', 'paper_file']

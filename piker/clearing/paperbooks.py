@@ -9,22 +9,17 @@ states the model.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
-import msgspec
-
-from ..clock import NS_PER_MS
 from ..config import PaperSettings
 from ..instruments import Instrument
 from ..orders import (
-    Abilities,
     AccountReport,
     Answer,
     Balance,
     CancelOrder,
     FillReport,
     GatewayMessage,
-    OrderReport,
     OrderSide,
     OrderType,
     Outcome,
@@ -33,78 +28,15 @@ from ..orders import (
     Tif,
     VenueStatus,
 )
+from .paperentry import malformed, unaffordable, walk
 from .papermarket import PaperMarket, Taken
+from .paperorders import PaperChanges, PaperOrder, reported
+from .paperpurse import Purse
+from .paperqueue import shrink, trade_through
 
-__all__ = ['ABILITIES', 'PaperBooks', 'PaperChanges', 'PaperOrder', 'reported']
-
-ABILITIES = Abilities(
-    types=frozenset({OrderType.MARKET, OrderType.LIMIT}),
-    tifs=frozenset({Tif.GTC, Tif.IOC, Tif.FOK}),
-)
+__all__ = ['PaperBooks']
 
 _ZERO = Decimal(0)
-# Binance states fees to eight decimals.
-_FEE_STEP = Decimal('1e-8')
-# Trades and quotes come over different streams: for so long a trade may
-# explain a shrinkage that a quote has shown before.
-_EXPLAINS_NS = 250 * NS_PER_MS
-
-
-class PaperOrder(msgspec.Struct, kw_only=True):
-    """
-    An order that has reached the market; ``base`` and ``quote`` are assets.
-
-    ``ahead`` is the size that is filled before it at its price, ``None``
-    where that is not known yet; ``shrunk`` what quotes have taken off it and
-    trades until ``shrunk_until_ns`` may explain.
-    """
-
-    placed: PlaceOrder
-    base: str
-    quote: str
-    venue_id: str
-    arrived_ns: int
-    changed_ns: int
-    status: VenueStatus = VenueStatus.OPEN
-    filled: Decimal = _ZERO
-    ahead: Decimal | None = None
-    shrunk: Decimal = _ZERO
-    shrunk_until_ns: int = 0
-    reason: str = ''
-
-    @property
-    def left(self) -> Decimal:
-        return self.placed.size - self.filled
-
-    @property
-    def limit(self) -> Decimal:
-        assert self.placed.price is not None
-        return self.placed.price
-
-
-class PaperChanges(msgspec.Struct):
-    """
-    What has changed since it was last asked for.
-
-    Of ``taken`` one without levels stands for a side of which nothing is.
-    """
-
-    orders: list[PaperOrder]
-    balances: dict[str, Balance]
-    fills: list[FillReport]
-    taken: list[Taken] = []
-
-
-def reported(order: PaperOrder) -> OrderReport:
-    """The order as its venue would report it."""
-    placed = order.placed
-    return OrderReport(
-        cid=placed.cid, venue_id=order.venue_id, symbol=placed.symbol,
-        side=placed.side, size=placed.size, filled=order.filled,
-        type=placed.type, status=order.status, price=placed.price,
-        tif=placed.tif, post_only=placed.post_only, reason=order.reason,
-        time_ns=order.changed_ns,
-    )
 
 
 class PaperBooks:
@@ -127,18 +59,19 @@ class PaperBooks:
     ) -> None:
         self._settings = settings
         self._open = {order.placed.cid: order for order in orders}
-        self.balances = dict(balances or {})
-        self._last_order, self._last_trade = numbers
+        self._last_order, last_trade = numbers
+        self._purse = Purse(settings, balances, last_trade)
         self._markets: dict[str, PaperMarket] = {}
         self._taken_before = list(taken)
         self.out: list[GatewayMessage] = []
         self._changed: dict[str, PaperOrder] = {}
-        self._moved: dict[str, None] = {}
         self._fills: list[FillReport] = []
         self._taken: dict[tuple[str, OrderSide], Taken] = {}
-        if balances is None:
-            for asset, amount in settings.balances.items():
-                self._move(asset.lower(), amount)
+
+    @property
+    def balances(self) -> dict[str, Balance]:
+        """By asset, in lower case."""
+        return self._purse.balances
 
     @property
     def open_orders(self) -> list[PaperOrder]:
@@ -163,22 +96,23 @@ class PaperBooks:
         """
         What is to be made durable, and not told again; ``None``: nothing.
         """
-        if not (self._changed or self._moved or self._fills or self._taken):
+        moved = self._purse.moved
+        if not (self._changed or moved or self._fills or self._taken):
             return None
         found = PaperChanges(
             list(self._changed.values()),
-            {asset: self.balances[asset] for asset in self._moved},
+            {asset: self.balances[asset] for asset in moved},
             self._fills,
             list(self._taken.values()),
         )
-        self._changed, self._moved, self._fills = {}, {}, []
-        self._taken = {}
+        self._changed, self._fills, self._taken = {}, [], {}
+        moved.clear()
         return found
 
     # commands, as they arrive
 
     def place(self, command: PlaceOrder, now_ns: int) -> None:
-        refusal = self._refusal(command, {})
+        refusal = self._refusal(command)
         if refusal:
             self._answer(command.ref, Outcome.REFUSED, refusal)
             return
@@ -200,7 +134,7 @@ class PaperBooks:
         if old is None:
             self._answer(command.ref, Outcome.REFUSED, 'no such open order')
             return
-        refusal = self._refusal(command.order, dict([self._held_by(old)]))
+        refusal = self._refusal(command.order, instead_of=old)
         if refusal:
             self._answer(command.ref, Outcome.REFUSED, refusal)
             return
@@ -240,7 +174,8 @@ class PaperBooks:
                 continue
             if (order.limit - price) * side.sign >= 0:
                 shown = size if order.limit == price else _ZERO
-                self._shrink(order, shown, time_ns)
+                if shrink(order, shown, time_ns):
+                    self._changed[order.placed.cid] = order
         if size and price:
             self._cross(symbol, market, side.other, price, time_ns)
 
@@ -267,21 +202,6 @@ class PaperBooks:
         taken = market.taken(side.other)
         assert taken is not None
         self._taken[taken.symbol, taken.side] = taken
-
-    def _shrink(
-        self, order: PaperOrder, shown: Decimal, time_ns: int
-    ) -> None:
-        if order.ahead is None:
-            order.ahead = shown
-        elif shown < order.ahead:
-            if time_ns > order.shrunk_until_ns:
-                order.shrunk = _ZERO
-            order.shrunk += order.ahead - shown
-            order.shrunk_until_ns = time_ns + _EXPLAINS_NS
-            order.ahead = shown
-        else:
-            return
-        self._changed[order.placed.cid] = order
 
     def _cross(
         self, symbol: str, market: PaperMarket, side: OrderSide,
@@ -322,31 +242,13 @@ class PaperBooks:
                     beyond > 0 or at_price
                 ):
                     continue
-                part = self._through(order, size, beyond > 0, time_ns)
+                self._changed[order.placed.cid] = order
+                part = trade_through(order, size, beyond > 0, time_ns)
                 part = min(order.left, left, part - (size - left))
                 if part > 0:
                     left -= part
                     self._fill(order, order.limit, part, True, time_ns)
                     self._settle(order, time_ns)
-
-    def _through(
-        self, order: PaperOrder, size: Decimal, beyond: bool, time_ns: int
-    ) -> Decimal:
-        """What of a trade comes past those before the order."""
-        self._changed[order.placed.cid] = order
-        if beyond:
-            order.ahead = order.shrunk = _ZERO
-            return size
-        if time_ns > order.shrunk_until_ns:
-            order.shrunk = _ZERO
-        explained = min(size, order.shrunk)
-        order.shrunk -= explained
-        size_on = size - explained
-        if order.ahead is None:
-            return _ZERO
-        used = min(size_on, order.ahead)
-        order.ahead -= used
-        return size_on - used
 
     def _resting(self, symbol: str, side: OrderSide) -> list[PaperOrder]:
         """Open orders of a side, best price first, then as they came."""
@@ -361,7 +263,7 @@ class PaperBooks:
     # the books
 
     def _refusal(
-        self, command: PlaceOrder, freed: dict[str, Decimal]
+        self, command: PlaceOrder, instead_of: PaperOrder | None = None
     ) -> str:
         """Why an order is not taken; empty if it is."""
         market = self._markets.get(command.symbol)
@@ -369,52 +271,15 @@ class PaperBooks:
             return f'{command.symbol} is not known here'
         if command.cid in self._open:
             return f'there is an open order {command.cid} already'
-        return (
-            _malformed(command, market)
-            or self._unaffordable(command, market, freed)
-        )
 
-    def _unaffordable(
-        self, command: PlaceOrder, market: PaperMarket,
-        freed: dict[str, Decimal],
-    ) -> str:
-        base, quote = market.base, market.quote
-        if command.side is OrderSide.SELL:
-            asset, need = base, command.size
-        elif command.price is not None:
-            asset, need = quote, command.size * command.price
-        else:
-            asset = quote
-            need = _notional(self._walk(command, market))
-        free = self._balance(asset).free + freed.get(asset, _ZERO)
-        if need <= free:
-            return ''
-        return (
-            f'insufficient balance: {need.normalize():f} {asset} needed, '
-            f'{free.normalize():f} free'
-        )
+        def free(asset: str) -> Decimal:
+            freed, size = instead_of.held if instead_of else ('', _ZERO)
+            more = size if freed == asset else _ZERO
+            return self._purse.balance(asset).free + more
 
-    def _walk(
-        self, command: PlaceOrder, market: PaperMarket
-    ) -> list[tuple[Decimal, Decimal, Decimal]]:
-        """What an order takes on arrival: (price paid, level's, size)."""
-        limit = command.price
-        slip = _ZERO
-        if command.type is OrderType.MARKET:
-            limit = None
-            slip = self._settings.slippage_ticks * (
-                market.instrument.tick_size * command.side.sign
-            )
-        left = command.size
-        found = []
-        for price, size in market.offers(command.side, limit):
-            part = min(size, left)
-            paid = max(price + slip, market.instrument.tick_size)
-            found.append((paid, price, part))
-            left -= part
-            if not left:
-                break
-        return found
+        return malformed(command, market) or unaffordable(
+            command, market, self._settings.slippage_ticks, free
+        )
 
     def _enter(self, command: PlaceOrder, now_ns: int) -> PaperOrder:
         """An order that is taken reaches the book."""
@@ -425,18 +290,17 @@ class PaperBooks:
             venue_id=str(self._last_order),
             arrived_ns=now_ns, changed_ns=now_ns,
         )
-        taking = self._walk(command, market)
+        taking = walk(command, market, self._settings.slippage_ticks)
         if command.tif is Tif.FOK and (
-            sum(size for *_, size in taking) < command.size
+            sum(part.size for part in taking) < command.size
         ):
             taking = []
         self._open[command.cid] = order
         self._changed[command.cid] = order
-        asset, held = self._held_by(order)
-        self._move(asset, -held, held)
-        for paid, price, size in taking:
-            self._take(market, command.side, price, size)
-            self._fill(order, paid, size, False, now_ns)
+        self._purse.hold(order)
+        for part in taking:
+            self._take(market, command.side, part.level, part.size)
+            self._fill(order, part.paid, part.size, False, now_ns)
         if order.left and (
             command.type is OrderType.MARKET or command.tif is not Tif.GTC
         ):
@@ -446,41 +310,12 @@ class PaperBooks:
         self._settle(order, now_ns)
         return order
 
-    def _held_by(self, order: PaperOrder) -> tuple[str, Decimal]:
-        """What an open order keeps from being spent: (asset, amount)."""
-        placed = order.placed
-        if placed.side is OrderSide.SELL:
-            return order.base, order.left
-        return order.quote, order.left * (placed.price or _ZERO)
-
     def _fill(
         self, order: PaperOrder, price: Decimal, size: Decimal,
         maker: bool, time_ns: int,
     ) -> None:
-        placed, base, quote = order.placed, order.base, order.quote
-        rate = (
-            self._settings.maker_fee if maker else self._settings.taker_fee
-        )
-        notional = price * size
-        if placed.side is OrderSide.BUY:
-            held = size * (placed.price or _ZERO)
-            fee, asset = _fee(size * rate), base
-            self._move(quote, held - notional, -held)
-            self._move(base, size - fee)
-        else:
-            fee, asset = _fee(notional * rate), quote
-            self._move(base, _ZERO, -size)
-            self._move(quote, notional - fee)
-        order.filled += size
-        order.changed_ns = max(order.changed_ns, time_ns)
-        self._changed[placed.cid] = order
-        self._last_trade += 1
-        fill = FillReport(
-            cid=placed.cid, venue_id=order.venue_id, symbol=placed.symbol,
-            side=placed.side, trade_id=str(self._last_trade), price=price,
-            size=size, fee=fee, fee_asset=asset, maker=maker,
-            time_ns=time_ns,
-        )
+        fill = self._purse.fill(order, price, size, maker, time_ns)
+        self._changed[order.placed.cid] = order
         self._fills.append(fill)
         self.out.append(fill)
 
@@ -493,9 +328,7 @@ class PaperBooks:
     def _end(
         self, order: PaperOrder, status: VenueStatus, now_ns: int
     ) -> None:
-        asset, held = self._held_by(order)
-        if held:
-            self._move(asset, held, -held)
+        self._purse.free(order)
         order.status = status
         order.changed_ns = max(order.changed_ns, now_ns)
         del self._open[order.placed.cid]
@@ -505,57 +338,8 @@ class PaperBooks:
         self.out.append(reported(order))
         self.out.append(AccountReport(
             balances={
-                asset: self._balance(asset)
+                asset: self._purse.balance(asset)
                 for asset in (order.base, order.quote)
             },
             time_ns=order.changed_ns,
         ))
-
-    def _balance(self, asset: str) -> Balance:
-        return self.balances.get(asset, Balance(_ZERO))
-
-    def _move(
-        self, asset: str, free: Decimal, locked: Decimal = _ZERO
-    ) -> None:
-        before = self._balance(asset)
-        self.balances[asset] = Balance(
-            before.free + free, before.locked + locked
-        )
-        self._moved[asset] = None
-
-
-def _malformed(command: PlaceOrder, market: PaperMarket) -> str:
-    """Which of the instrument's filters an order fails, if any."""
-    instrument, size, price = market.instrument, command.size, command.price
-    side = command.side
-    if command.type not in ABILITIES.types or command.display is not None:
-        return f'no {command.type} order of this kind on paper'
-    if size <= 0 or size % instrument.lot_size:
-        return f'size {size} is not a multiple of {instrument.lot_size}'
-    far = market.best(side.other)
-    if command.type is OrderType.LIMIT:
-        if price is None or price <= 0 or not instrument.on_tick(price):
-            return f'price {price} is not a multiple of {instrument.tick_size}'
-        if command.post_only and (
-            far is not None and (price - far) * side.sign >= 0
-        ):
-            return f'post-only, but {price} would take from {far}'
-    elif price is not None:
-        return 'a market order has no price'
-    elif far is None:
-        return f'nothing is offered in {command.symbol}'
-    notional = size * (price or far or _ZERO)
-    if notional < instrument.min_notional:
-        return (
-            f'worth {notional.normalize():f} {instrument.quote}, less than '
-            f'the {instrument.min_notional} that an order must be'
-        )
-    return ''
-
-
-def _notional(taking: list[tuple[Decimal, Decimal, Decimal]]) -> Decimal:
-    return sum((paid * size for paid, _, size in taking), _ZERO)
-
-
-def _fee(amount: Decimal) -> Decimal:
-    return amount.quantize(_FEE_STEP, ROUND_HALF_UP)

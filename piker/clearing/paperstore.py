@@ -18,8 +18,8 @@ import msgspec
 
 from ..errors import StorageError
 from ..orders import Balance, FillReport, VenueStatus
-from .paperbooks import PaperChanges, PaperOrder
 from .papermarket import Taken
+from .paperorders import PaperChanges, PaperOrder
 
 __all__ = ['PaperStore']
 

@@ -31,7 +31,8 @@ from paper_tools import (
 )
 
 from piker.clearing.paper import PaperEngine
-from piker.clearing.paperbooks import PaperBooks, PaperChanges
+from piker.clearing.paperbooks import PaperBooks
+from piker.clearing.paperorders import PaperChanges
 from piker.config import PaperSettings
 from piker.data.ticks import Kind
 from piker.orders import (
