@@ -211,6 +211,8 @@ class PaperBooks:
         for order in self._resting(symbol, side):
             if (order.limit - price) * side.sign < 0:
                 return
+            if time_ns <= order.arrived_ns:
+                continue
             offer = next(market.offers(side, price), None)
             if offer is None:
                 return

@@ -169,6 +169,15 @@ class TestQueue:
         made.on_ticks(SYMBOL, ticks([trade(31, 99.0, 9.0, SELL)]))
         assert fills(made) == [('100', '1')]
 
+    def test_nor_do_quotes_from_before_it(self) -> None:
+        """They may come after it, over another stream."""
+        made = engine()
+        arrive(made, place('a', BUY, '1', '100'), at_ms=10)
+        made.on_ticks(SYMBOL, ticks([ask(5, 99.5, 1), ask(10, 99.5, 1)]))
+        assert fills(made) == []
+        made.on_ticks(SYMBOL, ticks([ask(11, 99.5, 1)]))
+        assert fills(made) == [('100', '1')]
+
 
 class TestTaking:
     def test_market_order_walks_the_touch_and_on(self) -> None:
