@@ -9,44 +9,27 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import deque
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Callable,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from decimal import Decimal, InvalidOperation
 from typing import Any
-from weakref import WeakSet
 
 import trio
 
-from ..errors import (
-    ActorDied,
-    BadInput,
-    DaemonError,
-    as_piker_error,
-    from_wire,
-)
+from ..errors import ActorDied, BadInput, as_piker_error, from_wire
 from ..messages import pack, unpack
 from ..orders import (
-    AccountView,
     Alert,
-    AlertGone,
     AlertSide,
-    Balance,
     DialogView,
-    Fill,
-    Notice,
     OrderChange,
     OrderRequest,
     OrderSide,
-    OrderType,
-    PositionView,
 )
 from ..service import Tree, TreeClient, open_tree
-from .wire import EmsSnapshot, Event, unpack_event
+from .eventstream import EventStream
+from .mirror import Mirror
+from .wire import EmsSnapshot, unpack_event
+from .written import Number, exact, request_of
 
 __all__ = ['EmsClient', 'EventStream', 'open_ems']
 
@@ -56,11 +39,6 @@ _ENDPOINTS = 'piker.clearing.endpoints'
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # How long a lost emsd is tried for before its clients give up.
 _GIVE_UP_S = 60.0
-# Events that may wait for a reader of `EmsClient.events`.
-_MOST_WAITING = 10_000
-_KEPT = 10_000
-
-Number = Decimal | str | int
 
 
 class _CallOut:
@@ -72,16 +50,12 @@ class _CallOut:
         self.reply: dict[str, Any] = {}
 
 
-class EmsClient:
+class EmsClient(Mirror):
     """
     What ``emsd`` holds, live, and what can be asked of it.
 
-    ``dialogs`` are by (account, oid) and ``positions`` by (account, symbol);
-    ``alerts`` by aid, those that wait or have fired since; ``accounts`` by
-    name; ``fills`` and ``notices`` in the order in which they came.  They
-    are kept by a task in the background, and replaced by what a restarted
-    ``emsd`` has.  ``providers`` is where each account trades, empty for one
-    on paper; orders of the accounts in ``live`` leave this machine.
+    The mirrors, see `Mirror`, are kept by a task in the background, and
+    replaced by what a restarted ``emsd`` has.
 
     Calls raise `BadInput` for what cannot be done, `RiskRefused` beyond a
     limit, `DaemonError` without an ``emsd``.  A call whose answer was lost
@@ -89,31 +63,14 @@ class EmsClient:
     """
 
     def __init__(self, tree: TreeClient, client: str) -> None:
+        super().__init__()
         self._tree = tree
         self._client = client
-        self.dialogs: dict[tuple[str, str], DialogView] = {}
-        self.positions: dict[tuple[str, str], PositionView] = {}
-        self.alerts: dict[str, Alert] = {}
-        self.accounts: dict[str, AccountView] = {}
-        self.providers: dict[str, str] = {}
-        self.live: frozenset[str] = frozenset()
-        self.fills: deque[Fill] = deque(maxlen=_KEPT)
-        self.notices: deque[Notice] = deque(maxlen=_KEPT)
-        self._known_fills: set[tuple[str, str, str]] = set()
         self._calls: dict[int, _CallOut] = {}
         self._number = 0
         self._unsent: deque[list[Any]] = deque()
         self._stirred = trio.Event()
-        self._changed = trio.Event()
-        self._streams: WeakSet[EventStream] = WeakSet()
         self.attached = False
-
-    @property
-    def balances(self) -> dict[str, dict[str, Balance]]:
-        """By account, then by asset in lower case."""
-        return {
-            name: account.balances for name, account in self.accounts.items()
-        }
 
     # orders
 
@@ -128,30 +85,17 @@ class EmsClient:
         stop, unless ``type`` says otherwise; numbers may be text.  Without
         an ``oid`` it gets a name that nothing else has.
         """
-        return await self._order(OrderSide.BUY, symbol, size, options)
+        return await self.submit(
+            request_of(OrderSide.BUY, symbol, size, options)
+        )
 
     async def sell(
         self, symbol: str, size: Number, **options: Any
     ) -> DialogView:
         """Sell, see `buy`."""
-        return await self._order(OrderSide.SELL, symbol, size, options)
-
-    async def _order(
-        self, side: OrderSide, symbol: str, size: Number,
-        options: dict[str, Any],
-    ) -> DialogView:
-        values = {k: v for k, v in options.items() if v is not None}
-        values['size'] = size
-        for name in ('size', 'price', 'stop', 'trail', 'display'):
-            if name in values:
-                values[name] = _number(name, values[name])
-        values.setdefault('oid', uuid.uuid4().hex)
-        values.setdefault('type', _type_of(values))
-        try:
-            request = OrderRequest(symbol=symbol, side=side, **values)
-        except TypeError as err:
-            raise BadInput(f'not an option of an order: {err}') from err
-        return await self.submit(request)
+        return await self.submit(
+            request_of(OrderSide.SELL, symbol, size, options)
+        )
 
     async def submit(self, request: OrderRequest) -> DialogView:
         """Place one order."""
@@ -184,7 +128,7 @@ class EmsClient:
         """
         given = {'price': price, 'size': size, 'stop': stop, 'trail': trail}
         change = OrderChange(oid=oid, account=account, **{
-            name: _number(name, value)
+            name: exact(name, value)
             for name, value in given.items() if value is not None
         })
         found = await self._call('change', change=pack(change))
@@ -220,7 +164,7 @@ class EmsClient:
             ) from None
         alert = Alert(
             aid=aid or uuid.uuid4().hex, symbol=symbol,
-            price=_number('price', price), side=from_side, note=note,
+            price=exact('price', price), side=from_side, note=note,
         )
         return unpack(Alert, await self._call('add_alert', alert=pack(alert)))
 
@@ -242,11 +186,7 @@ class EmsClient:
                 ))
             if view is not None and view.status.final:
                 return view
-            await self._changed.wait()
-
-    def events(self) -> EventStream:
-        """What happens from now on, in order; may be left at any time."""
-        return EventStream(self._streams)
+            await self.changed()
 
     # the background
 
@@ -288,7 +228,7 @@ class EmsClient:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._send, stream)
                 async for batch in stream:
-                    self._take(batch)
+                    self._take_batch(batch)
                 nursery.cancel_scope.cancel()
         except (trio.ClosedResourceError, trio.BrokenResourceError) as err:
             raise ActorDied('the connection to emsd broke') from err
@@ -317,137 +257,21 @@ class EmsClient:
 
     def _begin(self, snapshot: EmsSnapshot) -> None:
         """Mirror a (new) daemon; what was not answered is asked again."""
-        self.dialogs = {_key(view): view for view in snapshot.dialogs}
-        self.positions = {(p.account, p.symbol): p for p in snapshot.positions}
-        self.alerts = {alert.aid: alert for alert in snapshot.alerts}
-        self.accounts = {a.account: a for a in snapshot.accounts}
-        self.providers = snapshot.providers
-        self.live = frozenset(snapshot.live)
-        self.fills.clear()
-        self._known_fills.clear()
-        for fill in snapshot.fills:
-            self._add_fill(fill)
-        self.notices.clear()
-        self.notices += snapshot.notices
+        self.reflect(snapshot)
         self._unsent = deque(call.message for call in self._calls.values())
         self.attached = True
-        self._wake()
+        self.wake()
 
-    def _take(self, batch: list[dict[str, Any]]) -> None:
+    def _take_batch(self, batch: list[dict[str, Any]]) -> None:
         for message in batch:
             if 'to' in message:
                 call = self._calls.get(message['to'])
                 if call is not None:
                     call.reply = message
                     call.done.set()
-                continue
-            event = unpack_event(message)
-            self._mirror(event)
-            for stream in self._streams:
-                stream.put(event)
-        self._wake()
-
-    def _mirror(self, event: Event) -> None:
-        match event:
-            case DialogView():
-                self.dialogs[_key(event)] = event
-            case Fill():
-                self._add_fill(event)
-            case PositionView():
-                self.positions[event.account, event.symbol] = event
-            case AccountView():
-                self.accounts[event.account] = event
-            case Alert():
-                self.alerts[event.aid] = event
-            case AlertGone():
-                self.alerts.pop(event.aid, None)
-            case Notice():
-                self.notices.append(event)
-
-    def _add_fill(self, fill: Fill) -> None:
-        key = (fill.account, fill.symbol, fill.trade_id)
-        if key not in self._known_fills:
-            self._known_fills.add(key)
-            self.fills.append(fill)
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
-
-class EventStream(AsyncIterator[Event]):
-    """
-    An async iterator over events, each `DialogView`, `Fill`, …
-
-    Raises `DaemonError` once more than 10,000 wait unread.  Entered as a
-    context it is given up at its end, else when nothing refers to it.
-    """
-
-    def __init__(self, streams: WeakSet[EventStream]) -> None:
-        self._streams = streams
-        self._waiting: deque[Event] = deque()
-        self._came = trio.Event()
-        self._lost = False
-        streams.add(self)
-
-    def put(self, event: Event) -> None:
-        """Queue an event."""
-        if len(self._waiting) >= _MOST_WAITING:
-            self._lost = True
-        else:
-            self._waiting.append(event)
-        self._came.set()
-
-    def close(self) -> None:
-        """Hear of nothing more."""
-        self._streams.discard(self)
-
-    def __enter__(self) -> EventStream:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    async def __anext__(self) -> Event:
-        while not self._waiting:
-            if self._lost:
-                self.close()
-                raise DaemonError(
-                    f'more than {_MOST_WAITING} events waited to be read: '
-                    'read them as they come, or look at the mirrors instead'
-                )
-            self._came = trio.Event()
-            await self._came.wait()
-        await trio.lowlevel.checkpoint()
-        return self._waiting.popleft()
-
-
-def _key(view: DialogView) -> tuple[str, str]:
-    return view.request.account, view.request.oid
-
-
-def _type_of(values: dict[str, Any]) -> OrderType:
-    if 'trail' in values:
-        return OrderType.TRAILING_STOP
-    if 'stop' in values:
-        return OrderType.STOP
-    return OrderType.LIMIT if 'price' in values else OrderType.MARKET
-
-
-def _number(name: str, value: Number) -> Decimal:
-    """Raises `BadInput`; a float is refused, since it is rarely exact."""
-    if not isinstance(value, float):
-        try:
-            found = Decimal(value)
-        except (InvalidOperation, TypeError, ValueError):
-            pass
-        else:
-            if found.is_finite():
-                return found
-    raise BadInput(
-        f'{name} = {value!r} is not an exact number: write a text, as in '
-        f"{name}='0.01', or a Decimal"
-    )
+            else:
+                self.follow(unpack_event(message))
+        self.wake()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from piker.clearing.client import EventStream
+from piker.clearing.eventstream import MOST_WAITING, EventStream
 from piker.clearing.hub import Hub, Member
 from piker.clearing.wire import unpack_event
 from piker.errors import BadMessage, DaemonError
@@ -50,15 +50,13 @@ async def test_who_does_not_read_is_dropped() -> None:
 
 async def test_an_unread_stream_of_events() -> None:
     """Ends with an error; the others do not notice."""
-    from piker.clearing import client
-
     streams: Any = set()
     unread, read = EventStream(streams), EventStream(streams)
-    for n in range(client._MOST_WAITING + 1):
+    for n in range(MOST_WAITING + 1):
         for stream in list(streams):
             stream.put(notice(n))
         assert await anext(read) == notice(n)
-    for n in range(client._MOST_WAITING):
+    for n in range(MOST_WAITING):
         assert await anext(unread) == notice(n)
     with pytest.raises(DaemonError, match='events waited to be read'):
         await anext(unread)
