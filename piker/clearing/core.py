@@ -41,7 +41,6 @@ from .drive import settle
 from .effects import Effects
 from .records import Record
 from .reports import ask_for_strays
-from .risk import Risk
 from .state import State
 from .turn import Runtime, Turn, account_view
 
@@ -61,16 +60,14 @@ class Core:
         accounts: Mapping[str, AccountSettings],
         answer_within_ns: int = 5_000_000_000,
     ) -> None:
-        self._accounts = accounts
-        self._risk = Risk(accounts)
         self._state = State()
-        self._runtime = Runtime(answer_within_ns)
+        self._runtime = Runtime(accounts, answer_within_ns)
 
     def _turn(self, now_ns: int) -> Turn:
         return Turn(self._state, self._runtime, now_ns)
 
     def _desk(self, now_ns: int) -> intake.Desk:
-        return intake.Desk(self._turn(now_ns), self._accounts, self._risk)
+        return intake.Desk(self._turn(now_ns))
 
     @staticmethod
     def _finish(turn: Turn) -> Effects:
@@ -225,7 +222,10 @@ class Core:
         self, symbol: str
     ) -> tuple[Iterable[Dialog], Iterable[Alert]]:
         """What waits for prices of an instrument."""
-        dialogs = [d for d in self._state.open_of() if d.symbol == symbol]
+        dialogs = [
+            dialog for (_, name), found in self._state.here.items()
+            if name == symbol for dialog in found.values()
+        ]
         alerts = [
             a for a in self._state.alerts.values()
             if a.symbol == symbol and not a.fired_ns
@@ -271,7 +271,7 @@ class Core:
     def symbols_wanted(self) -> set[str]:
         """The symbols whose ticks are needed: orders, alerts, positions."""
         state = self._state
-        wanted = {s for s, count in state.open_symbols.items() if count}
+        wanted = {symbol for _, symbol in state.here}
         wanted |= {
             a.symbol for a in state.alerts.values() if not a.fired_ns
         }
@@ -338,7 +338,7 @@ class Core:
         """Every account of the settings."""
         return [
             account_view(self._state, self._runtime, name)
-            for name in self._accounts
+            for name in self._runtime.accounts
         ]
 
     @property

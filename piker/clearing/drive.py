@@ -14,7 +14,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ..clock import NS_PER_MS
-from ..errors import BadInput
+from ..errors import BadInput, RiskRefused
 from ..orders import (
     Abilities,
     CancelOrder,
@@ -29,6 +29,7 @@ from ..orders import (
 from . import groups
 from . import records as rec
 from .dialog import Dialog, Placement, PlacementState
+from .limits import check_release
 from .terms import check_abilities, made, same_terms
 from .turn import Ask, Turn, back_off_ns, make_cid
 
@@ -77,8 +78,9 @@ def advance(turn: Turn, dialog: Dialog) -> None:
         _look_back(turn, dialog)
         return
     _expire(turn, dialog)
-    if dialog.status is OrderStatus.HELD and dialog.cancel is None:
-        groups.release(turn, dialog)
+    held = dialog.status is OrderStatus.HELD and dialog.cancel is None
+    if held and groups.release(turn, dialog):
+        return  # once more after the others that were held with it
     groups.fit(turn, dialog)
     if dialog.placements:
         _follow(turn, dialog)
@@ -120,7 +122,7 @@ def _start(turn: Turn, dialog: Dialog) -> None:
             return
         pair = groups.pair_of(turn, dialog, abilities)
         if pair is not None:
-            if link.ready:
+            if link.ready and _may_go(turn, dialog):
                 _place_pair(turn, *pair)
             return
         if groups.rests_in_the_dark(turn, dialog, abilities):
@@ -128,8 +130,19 @@ def _start(turn: Turn, dialog: Dialog) -> None:
             return
     if not link.ready or abilities is None:
         _give_up_waiting(turn, dialog)
-    elif not groups.must_wait(turn, dialog):
+    elif _may_go(turn, dialog) and not groups.must_wait(turn, dialog):
         _place(turn, dialog)
+
+
+def _may_go(turn: Turn, dialog: Dialog) -> bool:
+    """Whether it is within its limits still; one that isn't has ended."""
+    try:
+        check_release(turn, dialog)
+    except RiskRefused as err:
+        turn.end(dialog, OrderStatus.REJECTED, str(err))
+        turn.notice(f'not sent: {err}', dialog.account, dialog.oid)
+        return False
+    return True
 
 
 def _darken(turn: Turn, dialog: Dialog) -> None:

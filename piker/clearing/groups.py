@@ -87,8 +87,12 @@ def _gained(turn: Turn, parent: Dialog) -> Decimal:
     return gained - gained % instrument.lot_size
 
 
-def release(turn: Turn, dialog: Dialog) -> None:
-    """Let a held order go once its parent has filled, or end it."""
+def release(turn: Turn, dialog: Dialog) -> bool:
+    """
+    Let a held order go once its parent has filled, or end it.
+
+    Returns whether it is held no more.
+    """
     parent = turn.state.parent(dialog)
     assert parent is not None
     target = _target(turn, dialog)
@@ -107,6 +111,9 @@ def release(turn: Turn, dialog: Dialog) -> None:
             dialog, OrderStatus.CANCELLED,
             f'{parent.oid} ended and nothing of it is left for this one',
         )
+    else:
+        return False
+    return True
 
 
 def rests_in_the_dark(

@@ -11,7 +11,6 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ..config import AccountSettings
 from ..errors import BadInput, RiskRefused, did_you_mean
 from ..instruments import Instrument
 from ..orders import (
@@ -27,7 +26,6 @@ from ..orders import (
 from . import records as rec
 from .dialog import Dialog
 from .limits import check_limits, note_submitted
-from .risk import Risk
 from .state import State
 from .terms import (
     changed,
@@ -55,17 +53,11 @@ def find(state: State, account: str, oid: str) -> Dialog:
 class Desk:
     """Takes what clients ask for; one for each input."""
 
-    def __init__(
-        self,
-        turn: Turn,
-        accounts: Mapping[str, AccountSettings],
-        risk: Risk,
-    ) -> None:
+    def __init__(self, turn: Turn) -> None:
         self.turn = turn
-        self._accounts = accounts
-        self._risk = risk
         self._state = turn.state
         self._runtime = turn.runtime
+        self._accounts = turn.runtime.accounts
 
     # new orders
 
@@ -103,10 +95,7 @@ class Desk:
         abilities = self._state.account(request.account).abilities
         if abilities is not None:
             check_abilities(request, abilities)
-        check_limits(
-            self.turn, self._risk, self._accounts[request.account], request,
-            batch=batch.values(),
-        )
+        check_limits(self.turn, request, batch=batch.values())
 
     def _check_account(self, account: str) -> None:
         if account not in self._accounts:
@@ -218,10 +207,7 @@ class Desk:
             return
         self._check_change(dialog, change, request)
         left = replace(request, size=request.size - dialog.filled)
-        check_limits(
-            self.turn, self._risk, self._accounts[dialog.account], left,
-            without=dialog,
-        )
+        check_limits(self.turn, left, without=dialog)
         if dialog.placements:
             turn.record(rec.ChangeWanted(
                 time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,

@@ -1,5 +1,6 @@
 """
-Risk: what an account may do, checked before an order is accepted.
+Risk: what an account may do, checked before an order is accepted, and in part
+once more before one that has waited goes to the venue.
 
 Limits that are a matter of one instrument (``max_order``, ``max_position``,
 ``max_notional``, ``collar``) hold with the instrument's own value where it
@@ -27,10 +28,16 @@ How limits look at an order:
   market.  One without a limit goes by the market itself; it still needs a
   live price if it is to go there now, and so does whatever has to be valued
   at one: it is refused without.
+
+When an order goes to the venue, fills that nobody could know of may have come:
+``max_position`` and ``max_daily_loss`` are looked at again, against what is at
+the venue by then.  An order that takes from the position as it is goes however
+bad things are; only what is about to take from it as well counts, and not what
+rests there at a limit: a stop must not be held up by a take-profit.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
@@ -38,29 +45,14 @@ import msgspec
 
 from ..config import AccountSettings, RiskSettings
 from ..errors import BadInput, RiskRefused, did_you_mean
-from ..orders import OrderRequest, OrderSide, OrderType
+from ..orders import OrderRequest, OrderType
+from .exposure import OpenOrder, committed, entry_of
 from .money import EXACT, plain
 
-__all__ = ['OpenOrder', 'Risk', 'RiskView', 'Tally']
+__all__ = ['Risk', 'RiskView', 'Tally']
 
 _ZERO = Decimal(0)
 _NO_LIMITS = RiskSettings()
-
-
-class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    An order that may still fill, in whatever state: dark, held, on its way.
-
-    ``left`` is what may still fill, ``held`` whether it waits for ``parent``
-    to fill.
-    """
-
-    oid: str
-    side: OrderSide
-    left: Decimal
-    oco: str = ''
-    parent: str = ''
-    held: bool = False
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,21 +110,7 @@ class Risk:
         The message holds the limit, its value, where it is set and the
         order's own value.  `BadInput` for an account that there isn't.
         """
-        account = self._accounts.get(request.account)
-        if account is None:
-            near = did_you_mean(request.account, self._accounts)
-            raise BadInput(
-                f'there is no account {request.account!r}.{near} Accounts '
-                'are tables [accounts.NAME] of the configuration'
-            )
-        table = f'accounts.{request.account}'
-        own = account.instruments.get(request.symbol, _NO_LIMITS)
-        check = _Check(request, view, (
-            _Scope(request.symbol, f'{table}.instruments."{request.symbol}"',
-                   own, view.instrument),
-            _Scope(f'account {request.account}', f'{table}.risk',
-                   account.risk, view.account),
-        ))
+        check = _Check(request, view, self._scopes(request, view))
         with localcontext(EXACT):
             check.counts()
             check.size()
@@ -143,6 +121,40 @@ class Risk:
             if not check.reduces:
                 check.loss()
 
+    def check_release(self, request: OrderRequest, view: RiskView) -> None:
+        """
+        `RiskRefused` for an order that waited, and would go too far by now.
+
+        Of ``view``, ``orders`` are those that are at the venue; ``market``
+        and what else is counted are not looked at.
+        """
+        check = _Check(
+            request, view, self._scopes(request, view), released=True
+        )
+        with localcontext(EXACT):
+            if not check.reduces:
+                check.position()
+                check.loss()
+
+    def _scopes(
+        self, request: OrderRequest, view: RiskView
+    ) -> tuple[_Scope, ...]:
+        account = self._accounts.get(request.account)
+        if account is None:
+            near = did_you_mean(request.account, self._accounts)
+            raise BadInput(
+                f'there is no account {request.account!r}.{near} Accounts '
+                'are tables [accounts.NAME] of the configuration'
+            )
+        table = f'accounts.{request.account}'
+        own = account.instruments.get(request.symbol, _NO_LIMITS)
+        return (
+            _Scope(request.symbol, f'{table}.instruments."{request.symbol}"',
+                   own, view.instrument),
+            _Scope(f'account {request.account}', f'{table}.risk',
+                   account.risk, view.account),
+        )
+
 
 class _Check:
     """One order against the limits that hold for it, the nearest first."""
@@ -152,6 +164,8 @@ class _Check:
         request: OrderRequest,
         view: RiskView,
         scopes: tuple[_Scope, ...],
+        *,
+        released: bool = False,
     ) -> None:
         self._request = request
         self._view = view
@@ -162,14 +176,19 @@ class _Check:
         mine = OpenOrder(
             oid=request.oid, side=request.side, left=request.size,
             oco=request.oco, parent=request.parent,
-            held=bool(request.parent),
+            held=bool(request.parent) and not released,
         )
         orders = view.orders
-        before = _committed(request.side, orders, orders)
-        after = _committed(request.side, [*orders, mine], orders)
+        before = committed(request.side, orders, orders)
+        after = committed(request.side, [*orders, mine], orders)
         self._after = position + after
-        self.undoes = after == before and _parent(mine, orders) is not None
-        self.reduces = self.undoes or self._after <= 0
+        self.undoes = after == before and entry_of(mine, orders) is not None
+        self._beside = 'the open ones of its side'
+        if released:
+            self._beside = 'those of its side at the venue'
+            moving = [order for order in orders if order.at_once]
+            after = committed(request.side, [*moving, mine], orders)
+        self.reduces = self.undoes or position + after <= 0
 
     def counts(self) -> None:
         for scope, most in self._each('max_orders_a_second'):
@@ -235,7 +254,7 @@ class _Check:
                 raise self._refused(
                     'max_position', most, scope,
                     f'the position is {self._view.position} and could become '
-                    f'{after} with this order and the open ones of its side',
+                    f'{after} with this order and {self._beside}',
                 )
 
     def loss(self) -> None:
@@ -298,53 +317,3 @@ class _Check:
             f'there is no live price of {self._request.symbol} to check a '
             f'{self._request.type} order with; wait for one or give a price',
         )
-
-
-def _parent(
-    order: OpenOrder, orders: tuple[OpenOrder, ...]
-) -> OpenOrder | None:
-    """The open order of the other side that it is held for, if any."""
-    if order.held:
-        for other in orders:
-            if other.oid == order.parent and other.side is not order.side:
-                return other
-    return None
-
-
-def _committed(
-    side: OrderSide,
-    standing: Iterable[OpenOrder],
-    orders: tuple[OpenOrder, ...],
-) -> Decimal:
-    """How far those of ``side`` among ``standing`` may move the position."""
-    free: list[tuple[str, Decimal]] = []
-    exits: dict[str, list[tuple[str, Decimal]]] = {}
-    entries: dict[str, OpenOrder] = {}
-    for order in standing:
-        if order.side is not side:
-            continue
-        parent = _parent(order, orders)
-        if parent is None:
-            free.append((order.oco, order.left))
-            continue
-        # It will have the size that its parent fills.
-        left = min(order.left, parent.left)
-        exits.setdefault(parent.oid, []).append((order.oco, left))
-        entries[parent.oid] = parent
-    for oid, parts in exits.items():
-        # They come only with their entry, so not with what excludes that.
-        entry = entries[oid]
-        free.append((entry.oco, max(_ZERO, _most(parts) - entry.left)))
-    return _most(free)
-
-
-def _most(parts: Iterable[tuple[str, Decimal]]) -> Decimal:
-    """The sum of sizes, but of those that share a name only the largest."""
-    alone = _ZERO
-    groups: dict[str, Decimal] = {}
-    for oco, left in parts:
-        if oco:
-            groups[oco] = max(groups.get(oco, _ZERO), left)
-        else:
-            alone += left
-    return alone + sum(groups.values(), _ZERO)

@@ -3,7 +3,6 @@ All that must survive: what the records say, applied by `replay`.
 """
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -84,7 +83,8 @@ class State:
         self.halted: dict[str, str] = {}
         # What follows could be worked out from the above.
         self.open: dict[str, dict[str, Dialog]] = {}
-        self.open_symbols: Counter[str] = Counter()
+        # those that are open by account and symbol, without empty ones
+        self.here: dict[tuple[str, str], dict[str, Dialog]] = {}
         self.by_cid: dict[tuple[str, str], Dialog] = {}
         self.by_venue_id: dict[tuple[str, str, str], tuple[Dialog, str]] = {}
         self.groups: dict[tuple[str, str], list[Dialog]] = {}
@@ -104,6 +104,10 @@ class State:
             return
         for dialogs in list(self.open.values()):
             yield from list(dialogs.values())
+
+    def open_in(self, account: str, symbol: str) -> list[Dialog]:
+        """Those of one account in one instrument."""
+        return list(self.here.get((account, symbol), {}).values())
 
     def dialogs_of(self, account: str = '') -> Iterator[Dialog]:
         """All dialogs, also those that are over."""
@@ -171,12 +175,15 @@ class State:
         """Set it, and keep the index of what is open."""
         dialogs = self.open.setdefault(dialog.account, {})
         was, now = dialog.oid in dialogs, not status.final
+        where = dialog.account, dialog.symbol
         if now and not was:
             dialogs[dialog.oid] = dialog
-            self.open_symbols[dialog.symbol] += 1
+            self.here.setdefault(where, {})[dialog.oid] = dialog
         elif was and not now:
             del dialogs[dialog.oid]
-            self.open_symbols[dialog.symbol] -= 1
+            del self.here[where][dialog.oid]
+            if not self.here[where]:
+                del self.here[where]
         dialog.status = status
 
     def index(

@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..config import AccountSettings
 from ..instruments import Instrument
 from ..orders import (
     AccountView,
@@ -27,6 +28,7 @@ from . import records as rec
 from . import replay
 from .dialog import Dialog, Placement
 from .effects import Effects
+from .risk import Risk
 from .state import State
 from .watching import Market
 
@@ -108,7 +110,11 @@ class Link:
 class Runtime:
     """What a core knows and does not keep."""
 
-    def __init__(self, answer_within_ns: int) -> None:
+    def __init__(
+        self, accounts: Mapping[str, AccountSettings], answer_within_ns: int
+    ) -> None:
+        self.accounts = accounts
+        self.risk = Risk(accounts)
         self.answer_within_ns = answer_within_ns
         self.instruments: dict[str, Instrument] = {}
         self.market = Market()

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from piker.clearing.risk import OpenOrder, Risk, RiskView, Tally
+from piker.clearing.exposure import OpenOrder
+from piker.clearing.risk import Risk, RiskView, Tally
 from piker.config import AccountSettings, RiskSettings
 from piker.errors import BadInput, RiskRefused
 from piker.orders import OrderRequest, OrderSide, OrderType
