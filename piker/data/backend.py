@@ -66,6 +66,14 @@ class LinkEvents(Protocol):
     def link_down(self, reason: str) -> None:
         """The connection is lost; the provider is reconnecting."""
 
+    def link_refused(self, reason: str) -> None:
+        """
+        The venue will not send this stream; the connection stands.
+
+        The provider asks again from time to time; `link_up` tells if it was
+        of use.
+        """
+
     def link_alive(self) -> None:
         """Something arrived on the connection, for whichever instrument."""
 

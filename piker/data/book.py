@@ -166,6 +166,11 @@ class BookReader:
         )
 
     @property
+    def reason(self) -> str:
+        """Why the book is not live, as the writer knows it; else empty."""
+        return self._segment.note
+
+    @property
     def beat_ns(self) -> int:
         """When the writer last showed that it is alive (its wall clock)."""
         return self._words[_BEAT]

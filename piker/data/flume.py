@@ -3,11 +3,13 @@
 """
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 
 import numpy as np
 import trio
 
+from ..clock import NS_PER_S
 from ..errors import ActorDied, BadInput, SegmentGone
 from ..instruments import Instrument
 from ..messages import FlumeInfo
@@ -17,6 +19,8 @@ from .resample import ResampledBars, base_period
 from .ticks import FeedState, Kind, Quote, TickReader, Ticks
 
 __all__ = ['Flume', 'QuoteStream', 'TickStream']
+
+_DAY_NS = 86400 * NS_PER_S
 
 # Asks the daemon for (symbol, base period in s, bars there shall be).
 Extend = Callable[[str, int, int], Awaitable[None]]
@@ -47,8 +51,16 @@ class Flume(Handle[FlumeInfo, TickReader]):
         self._bound(info, reader)
 
     def quote(self) -> Quote:
-        """The latest quote."""
-        return self._reader.quote()
+        """The latest quote; its volume is that of the day that it is now."""
+        # before the quote: a day that begins in between has no volume yet
+        day = self._reader.volume_day
+        quote = self._reader.quote()
+        # The sampler begins the day with a bar.  What comes late for the one
+        # before still counts there, in the ring.
+        today = (self.bars[1].next - 1) * NS_PER_S // _DAY_NS
+        if quote.volume and day < today:
+            return dataclasses.replace(quote, volume=0.0)
+        return quote
 
     @property
     def state(self) -> FeedState:

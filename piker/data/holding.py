@@ -93,6 +93,8 @@ class _Reader(Protocol):
     """What a reader of any ring tells of its writer."""
 
     @property
+    def reason(self) -> str: ...
+    @property
     def beat_ns(self) -> int: ...
     @property
     def heard_ns(self) -> int: ...
@@ -137,6 +139,13 @@ class Handle(Generic[T, R]):
     def _late(self) -> bool:
         """Whether the writer has not shown itself when it should have."""
         return time.time_ns() - self._reader.beat_ns > _BEAT_LATE_NS
+
+    @property
+    def reason(self) -> str:
+        """Why this is not live, in words; empty if it is or nobody knows."""
+        if self._lost:
+            return 'the daemon is gone'
+        return self._reader.reason
 
     @property
     def age_s(self) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from .backfill import History
 from .sampling import BarBuilder
 from .ticks import Kind, TickColumns, TickRow, TickWriter
 
-__all__ = ['Intake', 'first_trade', 'in_order', 'is_trade']
+__all__ = ['Intake']
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,9 @@ _DAY_NS = 86400 * NS_PER_S
 _MOST_ID, _MOST_COUNT = 1 << 63, 1 << 32
 # Trades of columns are summed as int64; nobody trades as much at once.
 _MOST_LOTS = 1 << 45
+# Missing trades are fewer than so many, and so many for each second since the
+# newest one: ids of no market rise faster.
+_FAR_IDS = _FAR_IDS_A_S = 10_000
 # A trade older than its predecessor by more than this is refused.
 _BACKWARDS_NS = NS_PER_S
 # A trade further ahead of the venue's clock than this is refused: a bar for
@@ -39,7 +41,8 @@ _BACKWARDS_NS = NS_PER_S
 _AHEAD_NS = 3600 * NS_PER_S
 _NO_QUOTE: TickRow = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
 
-# Told of trades that are gone for good: how many, from when to when in ns.
+# Told of trades that are gone for good: how many, 0 where that is not known,
+# and from when to when in ns.
 OnHole = Callable[[int, int, int], None]
 
 
@@ -70,6 +73,8 @@ class Intake:
         self._inverse_tick = 1 / float(instrument.tick_size)
         self._bid = self._ask = _NO_QUOTE
         self._last_update = 0
+        # A trade whose id cannot be, and which id was due: see `_is_reset`.
+        self._stray: tuple[TickRow, int] | None = None
         # of the day, as an integer of the smallest size, as bars have it
         self._lots = 0
         self._scale = 10 ** instrument.size_digits
@@ -80,6 +85,7 @@ class Intake:
         self.seam_ns = self.last_ns = start.seam_ns
         self._day = start.read_ns // _DAY_NS
         self._lots = round(start.day_volume * self._scale)
+        self.ring.begin_day(self._day)
         at, (bid, bid_size, ask, ask_size) = start.read_ns, start.top
         self._bid = (at, recv_ns, _BID, 0, bid, bid_size, 0, 0)
         self._ask = (at, recv_ns, _ASK, 0, ask, ask_size, 0, 0)
@@ -119,13 +125,22 @@ class Intake:
                     what = self._place(row)
                     if what < 0:
                         refused += what == _REFUSE
-                        continue
-                    if what:
+                        if what != _RESET:
+                            continue
+                        stray = self._take_stray()
+                        refused -= 1
+                        if self._trade(stray):
+                            out.append(stray)
+                            trade = stray
+                            fills += stray[7]
+                        else:
+                            refused += 1
+                    elif what:
                         if not final:
                             self.ring.count('gaps')
                             left = rows[at:]
                             break
-                        self.hole(what, row)
+                        self._hole(what, row)
                 self.next_id = row[6] + 1
                 if not self._trade(row):
                     refused += 1
@@ -274,7 +289,8 @@ class Intake:
         """
         What to do with a trade that is not the next one.
 
-        How many are missing before it (0: none), or `_REFUSE` or `_DROP`.
+        How many are missing before it (0: none), `_REFUSE`, `_DROP`, or
+        `_RESET`: write the stray first, then this one.
         """
         id_, expected = row[6], self.next_id
         if not 0 <= id_ < _MOST_ID:
@@ -282,18 +298,61 @@ class Intake:
             return _REFUSE
         if expected is None:
             return 0
-        if id_ > expected:
+        if id_ > expected and not self.is_far(row):
             return id_ - expected
-        if row[0] <= self.last_ns:
+        if id_ < expected and row[0] <= self.last_ns:
             self.ring.count('duplicates')
             return _DROP
-        # Newer and yet numbered lower: the venue began anew.
-        self.ring.count('resets')
+        if self._is_reset(row):
+            return _RESET
         log.warning(
-            '%s: trade ids went back from %d to %d',
-            self.instrument.id, expected - 1, id_,
+            '%s: refused a trade with id %d where %d was due',
+            self.instrument.id, id_, expected,
         )
-        return 0
+        self._stray = row, expected
+        return _REFUSE
+
+    def is_far(self, row: TickRow) -> bool:
+        """Whether an id is further ahead than trades can have been missed."""
+        if self.next_id is None:
+            return False
+        newest = min(row[0], self._clock.now_ns())
+        since_ns = max(0, newest - self.last_ns)
+        return row[6] - self.next_id > (
+            _FAR_IDS + _FAR_IDS_A_S * since_ns // NS_PER_S
+        )
+
+    def _is_reset(self, row: TickRow) -> bool:
+        """
+        Whether the venue numbers its trades anew.
+
+        One id that cannot be is a fault.  The next trade tells: where it
+        follows on from that one, and nothing came that was due, it was none.
+        """
+        if self._stray is None:
+            return False
+        stray, expected = self._stray
+        return expected == self.next_id and row[6] == stray[6] + 1
+
+    def _take_stray(self) -> TickRow:
+        """The trade that was the first with new numbers."""
+        assert self._stray
+        (stray, expected), self._stray = self._stray, None
+        log.warning(
+            '%s: trade ids went from %d to %d: the venue began anew',
+            self.instrument.id, expected - 1, stray[6],
+        )
+        self.ring.count('resets')
+        # Whether any are missing in between cannot be told from ids.
+        self._on_hole(0, *self._span(stray))
+        return stray
+
+    def skip_to(self, row: TickRow) -> None:
+        """Go on with this trade, whatever is missing before it."""
+        if self.next_id is None or row[6] <= self.next_id or self.is_far(row):
+            return
+        self._hole(row[6] - self.next_id, row)
+        self.next_id = row[6]
 
     def _trade(self, row: TickRow) -> bool:
         """Put a trade into the bars; whether it could be used at all."""
@@ -319,18 +378,24 @@ class Intake:
             day = time // _DAY_NS
             if day > self._day:
                 self._day, self._lots = day, 0
+                self.ring.begin_day(day)
             if day == self._day:
                 self._lots += round(size * self._scale)
         return True
 
-    def hole(self, missing: int, first: TickRow) -> None:
+    def _hole(self, missing: int, first: TickRow) -> None:
         """Mark ``missing`` trades before this one as gone for good."""
         log.warning(
             '%s: %d trades are missing before id %d and the venue does not '
             'give them', self.instrument.id, missing, first[6],
         )
         self.ring.count('missed', missing)
-        self._on_hole(missing, self.last_ns or first[0], first[0])
+        self._on_hole(missing, *self._span(first))
+
+    def _span(self, row: TickRow) -> tuple[int, int]:
+        """From the newest trade to this one, whose time may be anything."""
+        start = self.last_ns
+        return start, max(start, min(row[0], self._clock.now_ns()))
 
     def _show(
         self, recv_ns: int, trade: TickRow | None, *, touched: bool
@@ -356,22 +421,4 @@ def _usable(ticks: TickColumns) -> bool:
 
 
 # Answers of `Intake._place` besides a number of missing trades.
-_REFUSE, _DROP = -1, -2
-
-
-def is_trade(row: TickRow) -> bool:
-    return row[2] == _TRADE
-
-
-def first_trade(rows: list[TickRow]) -> TickRow | None:
-    """The first trade among ``rows``."""
-    return next(filter(is_trade, rows), None)
-
-
-def in_order(rows: list[TickRow]) -> list[TickRow]:
-    """``rows`` with the trades sorted by id, in the places trades had."""
-    ids = [row[6] for row in rows if row[2] == _TRADE]
-    if all(a < b for a, b in pairwise(ids)):
-        return rows
-    trades = iter(sorted(filter(is_trade, rows), key=lambda row: row[6]))
-    return [next(trades) if is_trade(row) else row for row in rows]
+_REFUSE, _DROP, _RESET = -1, -2, -3

@@ -2,26 +2,26 @@
 One instrument's live data in ``brokerd``: the only writer of its memory.
 
 `LiveFeed` takes ticks from a provider, has them checked and written
-(`intake`), and wakes sleeping readers.  Trades carry
-consecutive ids; wherever one is missing (at the start, after a reconnect, in
-the middle of the stream) the ticks that follow are held back, the missing
-trades are fetched from the venue, and both are joined in the tape's order.
+(`intake`) without a hole (`healing`), and wakes sleeping readers.  What no
+healing brings back is seen to in the bars (`repair`).
 """
 from __future__ import annotations
 
 import logging
 import math
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import trio
 
-from ..clock import NS_PER_S, Clock, format_ns
-from ..errors import BadMessage, PikerError, VenueError
+from ..clock import NS_PER_S, Clock
+from ..errors import PikerError, VenueError, VenueRefused
 from ..instruments import Instrument
 from ..messages import FeedStatus, FlumeInfo
 from .backfill import History, backfill_bars, load_start
 from .bars import BarWriter
-from .intake import Intake, first_trade, in_order, is_trade
+from .healing import Healer
+from .intake import Intake
+from .repair import Repairer
 from .sampling import BarBuilder, Sampler
 from .source import BarSource
 from .ticks import FeedState, TickColumns, TickRow, TickWriter
@@ -32,17 +32,8 @@ __all__ = ['LiveFeed']
 log = logging.getLogger(__name__)
 
 PERIODS_S = (1, 60)
-# Held-back ticks are bounded; beyond this the hole is left and counted.
-_MOST_HELD = 500_000
 # How long a venue without any history may take to send its first tick.
 _FIRST_PRICE_S = 15.0
-_HEAL_FOR_S = 30.0
-_HEAL_PAUSE_S = 0.25
-_MOST_HEAL_PAUSE_S = 5.0
-# Messages that overtake each other on their way are this close together.
-_REORDER_S = 0.02
-# The venue's own bars are final this long after their period.
-_SETTLE_NS = 2 * NS_PER_S
 
 
 class LiveFeed:
@@ -83,20 +74,20 @@ class LiveFeed:
             instrument, self.ring, backend.clock, self._note_hole
         )
         self._builders = self._intake.builders
-        self.ready = trio.Event()
+        self._repairer = Repairer(
+            instrument, backend, self._builders, self.ring
+        )
+        self._healer = Healer(
+            backend, self._intake, self._be_live, self._waker.wake
+        )
+        self.ready = self._healer.joined
         self.closed = trio.Event()
         # Why it ended, where it did not just end; set by whoever runs it.
         self.error: PikerError | None = None
         self.subscribers: dict[int, str] = {}
         self.unused_since_ns = clock.now_ns()
-        # Held-back ticks while trades are missing, else None.
-        self._held: list[TickRow] | None = []
-        self._arrived = trio.Event()
-        self._heal = trio.Event()
         self._linked = False
-        self._holes_in, self._holes_out = trio.open_memory_channel[
-            tuple[int, int]
-        ](1000)
+        self._refused = trio.Event()
         self._extending = {p: trio.Lock() for p in PERIODS_S}
         self._loading = 0
         self._rate = 0.0
@@ -108,15 +99,15 @@ class LiveFeed:
         """Take ticks in the order of arrival."""
         if rows:
             self.ring.heard(rows[-1][1])
-        if self._held is not None:
-            self._held += rows
-            self._arrived.set()
-            return
-        self._take(rows)
+        healer = self._healer
+        if healer.held is None:
+            healer.take(rows)
+        else:
+            healer.hold(rows)
 
     def columns(self, ticks: TickColumns) -> None:
         """`rows` for many; whatever is out of the ordinary goes by rows."""
-        if self._held is None and self._intake.take_columns(ticks):
+        if self._healer.held is None and self._intake.take_columns(ticks):
             self.ring.heard(int(ticks.recv[-1]))
             self._waker.wake()
         else:
@@ -125,33 +116,36 @@ class LiveFeed:
     def refused(self, count: int) -> None:
         self.ring.count('refused', count)
 
+    def _note_hole(self, missing: int, start_ns: int, end_ns: int) -> None:
+        self._repairer.note(start_ns, end_ns)
+
     def link_up(self) -> None:
         """The stream runs (again): whatever was missed is fetched first."""
         self._linked = True
         self._intake.new_link()
-        if self._held is None:
-            self._held = []
         self.ring.heard(self._clock.now_ns())
-        self._heal.set()
+        self._healer.heal()
 
     def link_down(self, reason: str) -> None:
         self._linked = False
         self.ring.count('reconnects')
-        self._set_state(FeedState.RECONNECTING)
+        self._set_state(FeedState.RECONNECTING, reason)
         log.warning('%s: %s', self.instrument.id, reason)
+
+    def link_refused(self, reason: str) -> None:
+        """
+        The venue will not send ticks: a start fails, a running feed waits.
+        """
+        self._linked = False
+        self._refused.set()
+        self._set_state(FeedState.RECONNECTING, reason)
+        log.error('%s: %s', self.instrument.id, reason)
 
     def link_alive(self) -> None:
         self.ring.heard(self._clock.now_ns())
-        if self._reader.state == FeedState.STALE and self._held is None:
+        stale = self._reader.state == FeedState.STALE
+        if stale and self._healer.held is None:
             self._set_state(FeedState.LIVE)
-
-    def _take(self, rows: list[TickRow], *, final: bool = False) -> None:
-        """Write ticks; from the first missing trade on, hold them back."""
-        left = self._intake.take(rows, final=final)
-        if left:
-            self._held = left
-            self._heal.set()
-        self._waker.wake()
 
     # the life of a feed
 
@@ -162,23 +156,36 @@ class LiveFeed:
         The memory's names are gone when it ends.
         """
         try:
-            async with self._backend.subscribe(self.instrument, self):
+            async with (
+                trio.open_nursery() as nursery,
+                self._backend.subscribe(self.instrument, self),
+            ):
+                nursery.start_soon(self._fail_if_refused)
                 start = await load_start(
                     self._source, self.instrument, PERIODS_S
                 )
                 await self._ensure_price(start)
                 with ExitStack() as stack:
                     self._open_buffers(start, stack)
-                    async with trio.open_nursery() as nursery:
-                        nursery.start_soon(self._heal_forever)
-                        nursery.start_soon(self._repair_forever)
-                        nursery.start_soon(self._backfill)
-                        nursery.start_soon(self._beat)
-                        nursery.start_soon(self._record)
+                    await self._live()
         finally:
             self._set_state(FeedState.CLOSED)
             self.closed.set()
             self.unlink()
+
+    async def _live(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._healer.run)
+            nursery.start_soon(self._repairer.run)
+            nursery.start_soon(self._backfill)
+            nursery.start_soon(self._beat)
+            nursery.start_soon(self._record)
+
+    async def _fail_if_refused(self) -> None:
+        """A feed that never was live has nothing to wait with."""
+        await self._refused.wait()
+        if not self.ready.is_set():
+            raise VenueRefused(f'{self.instrument.id}: {self._reader.reason}')
 
     async def _ensure_price(self, start: History) -> None:
         """
@@ -189,8 +196,8 @@ class LiveFeed:
         if math.isfinite(start.last):
             return
         with trio.move_on_after(_FIRST_PRICE_S):
-            await self._arrived.wait()
-        prices = [row[4] for row in self._held or () if row[4] > 0]
+            await self._healer.arrived.wait()
+        prices = [row[4] for row in self._healer.held or () if row[4] > 0]
         if not prices:
             raise VenueError(
                 f'{self.instrument.id}: the venue knows no price: neither a '
@@ -255,124 +262,6 @@ class LiveFeed:
             self.ring.set_backfilling(self._loading > 0)
         return len(writer)
 
-    async def _heal_forever(self) -> None:
-        while True:
-            await self._heal.wait()
-            self._heal = trio.Event()
-            await self._join_tape()
-            if not self.ready.is_set():
-                self.ready.set()
-
-    async def _join_tape(self) -> None:
-        """Fetch what is missing before the held-back ticks; then go on."""
-        if self.ready.is_set():
-            # Messages that only overtook each other are all here soon.
-            await trio.sleep(_REORDER_S)
-        with trio.move_on_after(_HEAL_FOR_S) as healing:
-            pause = _HEAL_PAUSE_S
-            while not self._is_whole():
-                try:
-                    await self._fetch_missing()
-                    break
-                except (VenueError, BadMessage) as err:
-                    log.warning(
-                        '%s: fetching trades: %s', self.instrument.id, err
-                    )
-                if len(self._held or ()) > _MOST_HELD:
-                    break
-                await trio.sleep(pause)
-                pause = min(2 * pause, _MOST_HEAL_PAUSE_S)
-        if healing.cancelled_caught:
-            log.warning(
-                '%s: no missing trades within %.0f s: going on without',
-                self.instrument.id, _HEAL_FOR_S,
-            )
-        held, self._held = in_order(self._held or []), None
-        intake = self._intake
-        expected = intake.next_id
-        if expected is not None:
-            # What was fetched may reach into what was held: no duplicates.
-            held = [
-                row for row in held
-                if not is_trade(row)
-                or row[6] >= expected
-                or row[0] > intake.last_ns
-            ]
-            first = first_trade(held)
-            if first and first[6] > expected:
-                intake.hole(first[6] - expected, first)
-                intake.next_id = first[6]
-        if self._linked:
-            self._set_state(FeedState.LIVE)
-        self._take(held)
-
-    def _is_whole(self) -> bool:
-        """Whether nothing is missing before or within the held-back ticks."""
-        expected = self._intake.next_id
-        if expected is None or self._reader.state != FeedState.LIVE:
-            return False
-        ids = {row[6] for row in self._held or () if is_trade(row)}
-        return bool(ids) and ids.issuperset(range(expected, max(ids) + 1))
-
-    async def _fetch_missing(self) -> None:
-        intake = self._intake
-        while True:
-            expected = intake.next_id
-            page = await self._backend.trades_since(
-                self.instrument,
-                after_id=None if expected is None else expected - 1,
-                time_ns=intake.seam_ns if expected is None else None,
-            )
-            if expected is None and page:
-                intake.next_id = page[0][6]
-            held = first_trade(self._held or [])
-            fresh = [
-                row for row in page
-                if row[6] >= (intake.next_id or 0)
-                and (held is None or row[6] < held[6])
-            ]
-            if not fresh:
-                return
-            self._take(fresh, final=True)
-            self.ring.count('filled', len(fresh))
-
-    def _note_hole(self, missing: int, start_ns: int, end_ns: int) -> None:
-        """See to the bars around trades that are gone."""
-        with suppress(trio.WouldBlock):
-            self._holes_in.send_nowait((start_ns, end_ns))
-
-    async def _repair_forever(self) -> None:
-        """
-        Take the bars around each hole from the venue, once they are closed.
-
-        The missing ticks stay missing, and counted.
-        """
-        async for start_ns, end_ns in self._holes_out:
-            try:
-                await self._repair(start_ns, end_ns)
-            except (VenueError, BadMessage) as err:
-                log.warning(
-                    '%s: bars from %s to %s stay wrong: %s',
-                    self.instrument.id, format_ns(start_ns),
-                    format_ns(end_ns), err,
-                )
-
-    async def _repair(self, start_ns: int, end_ns: int) -> None:
-        for builder in self._builders.values():
-            period_ns = builder.period_ns
-            first = start_ns // period_ns
-            stop = end_ns // period_ns + 1
-            settled_ns = stop * period_ns + _SETTLE_NS
-            while (now := self._backend.clock.now_ns()) < settled_ns:
-                await trio.sleep((settled_ns - now) / NS_PER_S)
-            rows = await self._backend.bars(
-                self.instrument,
-                builder.writer.period_s,
-                first * period_ns,
-                stop * period_ns,
-            )
-            self.ring.count('repaired', builder.repair(rows))
-
     async def _beat(self) -> None:
         """Show readers that this writer lives, and whether the venue does."""
         while True:
@@ -391,7 +280,12 @@ class LiveFeed:
                 self._rate_at = now, written
             await trio.sleep(0.5)
 
-    def _set_state(self, state: FeedState) -> None:
+    def _be_live(self) -> None:
+        if self._linked:
+            self._set_state(FeedState.LIVE)
+
+    def _set_state(self, state: FeedState, reason: str = '') -> None:
+        self.ring.segment.set_note(reason)
         if self._reader.state != state:
             log.info('%s is %s', self.instrument.id, state.label)
             self.ring.set_state(state)

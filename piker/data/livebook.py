@@ -69,13 +69,14 @@ class LiveBook:
         self._connection = 0
         self._up = False
         self._ask = trio.Event()
+        self._refused = trio.Event()
         self._pause_s = _PAUSE_S[0]
         self._asked_at = -_CALM_S
         self.ready = trio.Event()
         self.closed = trio.Event()
         self.scope = trio.CancelScope()
         self.error: PikerError | None = None
-        # What kept the last snapshot from coming, for a person.
+        # What keeps it from being the venue's, for a person.
         self.problem = ''
         self.subscribers: dict[int, str] = {}
         self.unused_since_ns = clock.now_ns()
@@ -115,10 +116,19 @@ class LiveBook:
     def link_down(self, reason: str) -> None:
         self._connection += 1
         self._up = False
+        self.problem = reason
         self._writer.count('reconnects')
         self._sync.restart()
         self._show()
         log.warning('%s: %s', self.instrument.id, reason)
+
+    def link_refused(self, reason: str) -> None:
+        """The venue will not send changes: see `run`."""
+        self._up = False
+        self.problem = reason
+        self._refused.set()
+        self._show()
+        log.error('the book of %s: %s', self.instrument.id, reason)
 
     def link_alive(self) -> None:
         self._writer.heard(self._clock.now_ns())
@@ -143,10 +153,12 @@ class LiveBook:
         state = self._state if state is None else state
         if state != self._writer.state:
             log.info('the book of %s is %s', self.instrument.id, state.label)
+        if state == BookState.LIVE:
+            self.problem = ''
+            self.ready.set()
+        self._writer.segment.set_note(self.problem)
         self._writer.write(self._sync, state)
         self._waker.wake()
-        if state == BookState.LIVE:
-            self.ready.set()
 
     async def run(self) -> None:
         """
@@ -159,7 +171,14 @@ class LiveBook:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(self._beat)
+            nursery.start_soon(self._fail_if_refused)
             await self._fetch_snapshots()
+
+    async def _fail_if_refused(self) -> None:
+        """A book that never was whole has nothing to wait with."""
+        await self._refused.wait()
+        if not self.ready.is_set():
+            raise VenueRefused(f'{self.instrument.id}: {self.problem}')
 
     def close(self) -> None:
         """Say that it has ended, and take the memory's name away."""

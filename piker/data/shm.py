@@ -11,6 +11,7 @@ Layout of every segment::
 
     0     64 × int64   header words, named by the user of the segment
     512   JSON         what it holds: kind, dtype, capacity, names
+    3584  note         a line of text that may change, and its version
     4096  columns      one contiguous column per dtype field, page-aligned
 
 Source: shm_overview(7), tmpfs(5).
@@ -36,7 +37,10 @@ SHM_DIR = Path('/dev/shm')
 HEADER_WORDS = 64
 PAGE = 4096
 _META_AT = HEADER_WORDS * 8
-_META_MAX = PAGE - _META_AT
+_NOTE_AT = PAGE - 512
+_META_MAX = _NOTE_AT - _META_AT
+# a version word, then UTF-8 up to the first NUL
+_NOTE_MAX = PAGE - _NOTE_AT - 8 - 1
 
 
 def layout(dtype: np.dtype[Any], capacity: int) -> tuple[dict[str, int], int]:
@@ -83,7 +87,7 @@ class Segment:
             memory, np.int64, HEADER_WORDS
         )
         self.header = memoryview(memory)[:_META_AT].cast('q')
-        raw = bytes(memory[_META_AT:PAGE]).rstrip(b'\0')
+        raw = bytes(memory[_META_AT:_NOTE_AT]).rstrip(b'\0')
         self.meta: dict[str, Any] = msgspec.json.decode(raw)
         self.dtype = np.dtype(
             [(str(n), str(t)) for n, t in self.meta['dtype']]
@@ -97,6 +101,10 @@ class Segment:
             for field, at in offsets.items()
         }
         self._offsets = offsets
+        self._note_version = memoryview(memory)[
+            _NOTE_AT:_NOTE_AT + 8
+        ].cast('q')
+        self._noted = ''
 
     @classmethod
     def create(
@@ -165,6 +173,34 @@ class Segment:
     def float_words(self) -> Any:
         """The header words read as float64."""
         return memoryview(self._memory)[:_META_AT].cast('d')
+
+    @property
+    def note(self) -> str:
+        """
+        What the writer has to say, for a person; empty if nothing.
+
+        Raises `DataError` if it is half written for long.
+        """
+        version, start = self._note_version, _NOTE_AT + 8
+        for _ in patiently():
+            before = version[0]
+            raw = bytes(self._memory[start:PAGE])
+            if before & 1 == 0 and before == version[0]:
+                return raw.partition(b'\0')[0].decode(errors='ignore')
+        raise DataError(
+            f'segment {self.name}: its note is half written; its writer died'
+        )
+
+    def set_note(self, text: str) -> None:
+        """Have readers see ``text`` as the note, cut where it is too long."""
+        if text == self._noted:
+            return
+        self._noted = text
+        raw = text.encode()[:_NOTE_MAX]
+        start = _NOTE_AT + 8
+        self._note_version[0] += 1
+        self._memory[start:start + len(raw) + 1] = raw + b'\0'
+        self._note_version[0] += 1
 
     def unlink(self) -> None:
         """Remove the name; mappings of it stay valid.  May be repeated."""

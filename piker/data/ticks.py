@@ -11,9 +11,7 @@ Stores become visible in program order on x86-64, which this relies on.
 """
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,17 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from .shm import Segment, patiently
+from .ticktypes import (
+    TICK_DTYPE,
+    TICK_FIELDS,
+    FeedState,
+    Kind,
+    Quote,
+    Side,
+    TickColumns,
+    TickRow,
+    Ticks,
+)
 
 __all__ = [
     'TICK_DTYPE',
@@ -35,59 +44,13 @@ __all__ = [
     'Ticks',
 ]
 
-
-class Kind(enum.IntEnum):
-    """What a tick says."""
-
-    TRADE = 1
-    BID = 2
-    ASK = 3
-
-
-class Side(enum.IntEnum):
-    """Who was the aggressor of a trade."""
-
-    NONE = 0
-    BUY = 1
-    SELL = -1
-
-
-class FeedState(enum.IntEnum):
-    """How far the latest data can be trusted."""
-
-    STARTING = 0
-    LIVE = 1
-    STALE = 2
-    RECONNECTING = 3
-    CLOSED = 4
-
-    @property
-    def label(self) -> str:
-        return self.name.lower()
-
-
-TICK_DTYPE: np.dtype[Any] = np.dtype([
-    ('time', 'i8'),  # ns UTC, the venue's; for quotes without one, our own
-    ('recv', 'i8'),  # ns UTC when the bytes were read
-    ('kind', 'u1'),
-    ('side', 'i1'),
-    ('price', 'f8'),
-    ('size', 'f8'),
-    ('id', 'i8'),  # the venue's trade or update id
-    ('count', 'u4'),  # trades that one row stands for; 0 for quotes
-])
-_FIELDS: tuple[str, ...] = TICK_DTYPE.names or ()
-
-# A tick on its way into the ring: the fields of TICK_DTYPE in order.
-TickRow = tuple[int, int, int, int, float, float, int, int]
-
 # header words
 (
     _RESERVED, _COMMITTED, _STATE, _BEAT, _QUOTE_VERSION, _BACKFILLING,
-    _HEARD,
-) = range(7)
+    _HEARD, _DAY,
+) = range(8)
 _COUNTS = 8  # words 8..23: counters by name, see `meta['counters']`
-_QUOTE = 32  # words 32..47: the latest quote, see `_QUOTE_FIELDS`
+_QUOTE = 32  # words 32..47: the latest quote, see `_QUOTE_AT`
 
 COUNTERS = (
     'trades', 'quotes', 'duplicates', 'gaps', 'missed', 'refused',
@@ -97,107 +60,6 @@ _QUOTE_FLOATS = (
     'last', 'last_size', 'bid', 'bid_size', 'ask', 'ask_size', 'volume',
 )
 _QUOTE_TIMES = ('time', 'quote_time', 'recv')
-
-
-@dataclass(frozen=True, slots=True)
-class TickColumns:
-    """
-    Ticks on their way into the ring, an array for each field of TICK_DTYPE.
-
-    ``count`` is int64, so that what does not fit can be told.
-    """
-
-    time: npt.NDArray[np.int64]
-    recv: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.uint8]
-    side: npt.NDArray[np.int8]
-    price: npt.NDArray[np.float64]
-    size: npt.NDArray[np.float64]
-    id: npt.NDArray[np.int64]
-    count: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def fields(self) -> tuple[npt.NDArray[Any], ...]:
-        """The arrays in the order of TICK_DTYPE."""
-        return (
-            self.time, self.recv, self.kind, self.side, self.price,
-            self.size, self.id, self.count,
-        )
-
-    def row(self, at: int) -> TickRow:
-        row: Any = tuple(column[at].item() for column in self.fields())
-        return row  # type: ignore[no-any-return]
-
-    def rows(self) -> list[TickRow]:
-        lists: Any = (column.tolist() for column in self.fields())
-        return list(zip(*lists, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """
-    The latest state of an instrument.
-
-    ``last`` is always finite; ``bid`` and ``ask`` are 0 until the venue sent
-    a first one.  ``volume`` is what traded since midnight UTC.  ``time`` is
-    the venue's time of the last trade, ``quote_time`` of the last change of
-    bid or ask, ``recv`` when the newest of them was read; all ns UTC.
-    """
-
-    last: float
-    last_size: float
-    bid: float
-    bid_size: float
-    ask: float
-    ask_size: float
-    volume: float
-    time: int
-    quote_time: int
-    recv: int
-
-    def as_dict(self) -> dict[str, float]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
-class Ticks:
-    """
-    A run of consecutive ticks, one array per field, all of one length.
-
-    ``seq`` (uint64) numbers the ticks of a ring from 0; ``missed`` counts
-    those that were overwritten before this run could be read.
-    """
-
-    seq: npt.NDArray[np.uint64]
-    time: npt.NDArray[np.int64]
-    recv: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.uint8]
-    side: npt.NDArray[np.int8]
-    price: npt.NDArray[np.float64]
-    size: npt.NDArray[np.float64]
-    id: npt.NDArray[np.int64]
-    count: npt.NDArray[np.uint32]
-    missed: int = 0
-
-    def __len__(self) -> int:
-        return len(self.seq)
-
-    def where(self, mask: npt.NDArray[np.bool_]) -> Ticks:
-        """The ticks of this run for which ``mask`` holds."""
-        columns = {f: getattr(self, f)[mask] for f in ('seq', *_FIELDS)}
-        return Ticks(**columns, missed=self.missed)
-
-    @property
-    def trades(self) -> Ticks:
-        return self.where(self.kind == Kind.TRADE)
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Each tick as a dict of Python values."""
-        columns = [getattr(self, f).tolist() for f in ('seq', *_FIELDS)]
-        for values in zip(*columns, strict=True):
-            yield dict(zip(('seq', *_FIELDS), values, strict=True))
 
 
 class TickReader:
@@ -263,7 +125,7 @@ class TickReader:
         if hit:
             run = [column[hit:] for column in run]
         seq = np.arange(first, end, dtype=np.uint64)
-        columns: Any = dict(zip(_FIELDS, run, strict=True))
+        columns: Any = dict(zip(TICK_FIELDS, run, strict=True))
         missed, self._told = self.missed - self._told, self.missed
         return Ticks(seq=seq, **columns, missed=missed)
 
@@ -275,12 +137,12 @@ class TickReader:
     def _copy(self, start: int, end: int) -> list[npt.NDArray[Any]]:
         a, b = start % self._capacity, end % self._capacity
         if start == end:
-            return [self._columns[f][:0].copy() for f in _FIELDS]
+            return [self._columns[f][:0].copy() for f in TICK_FIELDS]
         if a < b:
-            return [self._columns[f][a:b].copy() for f in _FIELDS]
+            return [self._columns[f][a:b].copy() for f in TICK_FIELDS]
         return [
             np.concatenate((self._columns[f][a:], self._columns[f][:b]))
-            for f in _FIELDS
+            for f in TICK_FIELDS
         ]
 
     def quote(self) -> Quote:
@@ -299,9 +161,19 @@ class TickReader:
         )
 
     @property
+    def volume_day(self) -> int:
+        """The day that the quote's volume is of, counted since the epoch."""
+        return self._words[_DAY]
+
+    @property
     def state(self) -> FeedState:
         """What the writer last said of the feed."""
         return FeedState(self._words[_STATE])
+
+    @property
+    def reason(self) -> str:
+        """Why the feed is not live, as the writer knows it; else empty."""
+        return self._segment.note
 
     @property
     def beat_ns(self) -> int:
@@ -344,8 +216,8 @@ class TickWriter:
         self._words = segment.header
         self._floats = segment.float_words()
         self._mask = capacity - 1
-        self._fields = tuple(segment.column_view(f) for f in _FIELDS)
-        self._arrays = tuple(segment.columns[f] for f in _FIELDS)
+        self._fields = tuple(segment.column_view(f) for f in TICK_FIELDS)
+        self._arrays = tuple(segment.columns[f] for f in TICK_FIELDS)
         self._count_at = {n: _COUNTS + i for i, n in enumerate(COUNTERS)}
 
     def reader(self, *, from_start: bool = False) -> TickReader:
@@ -446,6 +318,14 @@ class TickWriter:
             floats[_ASK_AT + 1] = ask[5]
             words[_QUOTE_TIME_AT] = bid[0] if bid[0] > ask[0] else ask[0]
         words[_RECV_AT] = recv_ns
+        words[_QUOTE_VERSION] += 1
+
+    def begin_day(self, day: int) -> None:
+        """Begin the quote's volume anew; days are counted since the epoch."""
+        words = self._words
+        words[_QUOTE_VERSION] += 1
+        words[_DAY] = day
+        self._floats[_VOLUME_AT] = 0.0
         words[_QUOTE_VERSION] += 1
 
     def count(self, name: str, by: int = 1) -> None:

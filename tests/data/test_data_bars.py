@@ -262,3 +262,19 @@ def test_flat_bars_fill_every_hole(have, start, length, seed):
         else:
             flat = (close, close, close, close, 0, close, 0)
             assert row.tolist()[1:] == flat
+
+
+def test_a_segments_note(prefix):
+    segment = Segment.create(prefix, BAR_DTYPE, 10)
+    there = Segment.attach(prefix)
+    assert there.note == ''
+    for text in ('down: öäü', 'x' * 2000, '', 'up'):
+        segment.set_note(text)
+        assert there.note == text[:503]
+    assert there.meta == segment.meta
+    segment.header[0] = 1
+    assert there.columns['time'][0] == 0
+    # a writer that died in it
+    segment._note_version[0] += 1
+    with pytest.raises(DataError, match='half written'):
+        _ = there.note

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from piker.clock import NS_PER_MS, NS_PER_S, ManualClock
 from piker.data.backfill import History
 from piker.data.bars import Bars, BarWriter
-from piker.data.intake import Intake, is_trade
+from piker.data.intake import Intake
 from piker.data.sampling import BarBuilder
 from piker.data.ticks import TickWriter
+from piker.data.ticktypes import is_trade
 
 DAY_NS = 86400 * NS_PER_S
 EVENING = T0 // DAY_NS * DAY_NS + DAY_NS - 4 * NS_PER_S

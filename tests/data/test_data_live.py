@@ -14,8 +14,9 @@ from piker.clock import NS_PER_S
 from piker.config import FeedSettings
 from piker.data.bars import Bars
 from piker.data.bus import open_bus
+from piker.data.flume import Flume
 from piker.data.ticks import FeedState, Kind, TickReader
-from piker.errors import NoSuchSymbol, VenueDown, VenueError
+from piker.errors import NoSuchSymbol, VenueDown, VenueError, VenueRefused
 
 NAME = 'btcusdt.fake'
 SETTINGS = {
@@ -161,6 +162,200 @@ async def test_a_hole_the_venue_cannot_fill_is_counted(
         assert ids(feed)[-1] == 15
         feed.link_alive()
         assert feed.ring.reader().state is FeedState.LIVE
+
+
+FAR = 10 ** 9
+
+
+@pytest.mark.parametrize('away', [FAR, -FAR])
+async def test_one_absurd_id_is_refused(autojump_clock, bus_of, venue, away):
+    base = 2 * FAR
+    venue.tape = [(*row[:6], base + row[6], row[7]) for row in venue.tape]
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.trade(base + 10, after(10))
+        venue.send([trade(base + 10 + away, after(11))])
+        asked = len(venue.asked)
+        for k in range(11, 40):
+            venue.trade(base + k, after(k))
+            await trio.sleep(0.01)
+        await settle()
+        assert ids(feed) == list(range(base + 8, base + 40))
+        assert counted(feed)['refused'] == 1
+        assert not {'missed', 'gaps', 'resets'} & counted(feed).keys()
+        assert len(venue.asked) == asked
+        assert feed._builders[60].writer.read()['trades'].sum() == 40
+
+
+@pytest.mark.parametrize('first', [True, False])
+async def test_an_absurd_id_among_what_is_held_back(
+    autojump_clock, bus_of, venue, first
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.trade(10, after(10), send=False)
+        if first:
+            venue.down()
+            venue.up()
+        venue.send([trade(11 + FAR, after(11))])
+        for k in range(11, 20):
+            venue.trade(k, after(k))
+            await trio.sleep(0.01)
+        await settle()
+        venue.trade(20, after(20))
+        assert ids(feed) == list(range(8, 21))
+        assert counted(feed)['refused'] == 1
+        assert not {'missed', 'resets'} & counted(feed).keys()
+        assert len(venue.asked) < 15
+
+
+@pytest.mark.parametrize('start', [5 + FAR, 3])
+async def test_ids_that_begin_anew(autojump_clock, bus_of, venue, start):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        for k in range(5):
+            venue.trade(start + k, after(k + 1))
+            # the first one may be a fault; the second says that it is none
+            assert feed.ring.reader().written == 2 + (k + 1 if k else 0)
+        assert ids(feed) == [8, 9, *range(start, start + 5)]
+        counts = counted(feed)
+        assert counts['resets'] == 1
+        assert not {'missed', 'gaps', 'refused'} & counts.keys()
+        assert feed._builders[60].writer.read()['trades'].sum() == 15
+
+
+async def test_a_page_with_an_absurd_id_is_not_asked_for_for_ever(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.down()
+        venue.tape.append(trade(FAR, after(11)))
+        asked = len(venue.asked)
+        venue.up()
+        await settle()
+        assert len(venue.asked) - asked < 5
+        venue.send([trade(10, after(12))])
+        assert ids(feed) == [8, 9, 10]
+        assert feed.ring.reader().state is FeedState.LIVE
+
+
+async def test_a_long_hole_is_repaired_to_its_end(
+    autojump_clock, bus_of, venue
+):
+    """And by a venue that cannot answer when the hole is found."""
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.down()
+        start = venue.wall.now_ns()
+        lost = 2500
+        for k in range(lost):
+            venue.trade(10 + k, start + k * NS_PER_S, send=False)
+        venue.hidden = set(range(10, 10 + lost))
+        venue.wall.advance_ns(lost * NS_PER_S)
+        venue.up()
+        venue.trade(10 + lost, venue.wall.now_ns())
+        while not counted(feed).get('missed'):
+            await trio.sleep(0.1)
+        venue.fail = down()
+        await trio.sleep(4)
+        venue.fail = None
+        await trio.sleep(60)
+        assert counted(feed)['missed'] == lost
+        for period_s in (1, 60):
+            bars = feed._builders[period_s].writer.read()
+            assert bars['trades'].sum() == 11 + lost
+
+
+async def test_a_hole_at_an_absurd_time_stops_no_repair(
+    autojump_clock, bus_of, venue
+):
+    venue.hidden = {11, 14}
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        for k in range(10, 17):
+            t_ns = after(k)
+            venue.tape.append(trade(k, t_ns))
+            if k not in venue.hidden:
+                venue.send([trade(k, 1 << 62 if k == 12 else t_ns)])
+            await trio.sleep(2)
+        await trio.sleep(60)
+        assert counted(feed)['missed'] == 2
+        bars = feed._builders[60].writer.read()
+        # refused was that of the absurd time, and the venue's bars have it
+        assert bars['trades'].sum() == 17
+
+
+@pytest.mark.expects_errors('the venue refuses: no')
+async def test_a_refused_stream_fails_the_start_at_once(
+    autojump_clock, bus_of, venue
+):
+    venue.linked = False
+    async with bus_of(venue) as bus:
+        async def refuse():
+            await trio.sleep(1)
+            venue.subscriptions[0].link_refused('the venue refuses: no (2)')
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse)
+            with pytest.raises(VenueRefused, match=r'btcusdt.*refuses: no'):
+                await bus.feed(NAME)
+        assert trio.current_time() < 5
+        assert not bus.status()
+        venue.linked = True
+        assert ids(await bus.feed(NAME)) == [8, 9]
+
+
+@pytest.mark.expects_errors('it is delisted')
+async def test_a_stream_refused_later_says_why_and_may_come_back(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        flume = Flume(feed.info(), None)
+        assert (flume._reader.state, flume.reason) == (FeedState.LIVE, '')
+        venue.down()
+        assert flume.reason == 'cut by the test'
+        feed.link_refused('it is delisted')
+        await trio.sleep(60)
+        feed.link_alive()
+        assert flume.reason == 'it is delisted'
+        assert flume._reader.state is FeedState.RECONNECTING
+        venue.trade(10, after(10), send=False)
+        venue.up()
+        await settle()
+        assert (flume._reader.state, flume.reason) == (FeedState.LIVE, '')
+        assert ids(feed) == [8, 9, 10]
+
+
+async def test_the_days_volume_ends_with_the_day(
+    autojump_clock, bus_of
+):
+    day_ns = 86_400 * NS_PER_S
+    midnight = T0 // day_ns * day_ns
+    venue = FakeVenue(midnight - 60 * NS_PER_S)
+    venue.tape = [trade(0, midnight - 300 * NS_PER_S, size=5.0)]
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        flume = Flume(feed.info(), None)
+        assert flume.quote().volume == 5
+        await trio.sleep(50)
+        venue.trade(1, midnight - 15 * NS_PER_S, size=1.0)
+        assert flume.quote().volume == 6
+        # the clock closes the day's last bar
+        await trio.sleep(12)
+        assert flume.quote().volume == 0
+        # and a trade of that day comes late: it is no new day's
+        venue.trade(2, midnight - NS_PER_S // 2, size=7.0)
+        quoted = flume.quote()
+        assert (quoted.volume, quoted.last_size) == (0, 7)
+        assert flume._reader.quote().volume == 13
+        venue.trade(3, midnight + NS_PER_S, size=2.0)
+        assert flume.quote().volume == 2
+        # so may one that the tape has after a trade of the new one
+        venue.trade(4, midnight + NS_PER_S // 2, size=0.5)
+        venue.trade(5, midnight + NS_PER_S // 4 - NS_PER_S // 2, size=9.0)
+        assert flume.quote().volume == 2.5
 
 
 async def test_a_reconnect_fills_what_passed_meanwhile(
