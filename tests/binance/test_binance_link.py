@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
@@ -138,6 +139,9 @@ class Streams:
     def __init__(self):
         self.requests = []
         self.sockets = []
+        self.bad = set()  # streams that a request must not name
+        self.silent = False
+        self.anonymous = False  # errors do not say what they are about
 
     async def serve(self, request):
         socket = await request.accept()
@@ -146,9 +150,15 @@ class Streams:
             while True:
                 message = json.loads(await socket.get_message())
                 self.requests.append((message['method'], message['params']))
-                await socket.send_message(
-                    json.dumps({'result': None, 'id': message['id']})
-                )
+                if self.silent:
+                    continue
+                answer = {'result': None, 'id': message['id']}
+                if self.bad & set(message['params']):
+                    answer = {
+                        'error': {'code': 2, 'msg': 'Invalid request: no'},
+                        'id': None if self.anonymous else message['id'],
+                    }
+                await socket.send_message(json.dumps(answer))
         except ConnectionClosed:
             pass
 
@@ -170,6 +180,9 @@ class Told:
 
     def link_down(self, reason):
         self.news.append('down')
+
+    def link_refused(self, reason):
+        self.news.append(reason)
 
     def link_alive(self):
         pass
@@ -238,6 +251,67 @@ async def test_streams_come_and_go_on_one_connection(streams):
     ]
     assert len(streams.sockets) == 1
     assert told.news == ['up']
+
+
+REFUSED = 'the venue refuses its stream: Invalid request: no (code 2)'
+
+
+@pytest.mark.parametrize('anonymous', [False, True])
+async def test_a_refused_stream_leaves_the_others_alone(
+    streams, monkeypatch, anonymous
+):
+    monkeypatch.setattr('piker.brokers.binance.link._REQUEST_PAUSE_S', 0.01)
+    monkeypatch.setattr('piker.brokers.binance.link._REFUSED_S', (0.2, 0.4))
+    streams.bad, streams.anonymous = {'d@trade'}, anonymous
+    told = {name: Told() for name in 'abcdefg'}
+    async with AsyncExitStack() as stack:
+        for name, one in told.items():
+            await stack.enter_async_context(streams.links.subscribed(
+                [f'{name}@trade', f'{name}@bookTicker'], one
+            ))
+        await until(lambda: all(one.news for one in told.values()))
+        assert {k for k, one in told.items() if one.news == ['up']} == set(
+            'abcefg'
+        )
+        assert told['d'].news == [REFUSED]
+        await streams.sockets[0].send_message(TRADE)
+        await until(lambda: told['a'].got)
+        assert len(streams.sockets) == 1
+        # It is asked for again from time to time, alone.
+        await until(lambda: len(told['d'].news) == 2)
+        assert streams.requests[-1] == (
+            'SUBSCRIBE', ['d@bookTicker', 'd@trade']
+        )
+        streams.bad = set()
+        await until(lambda: told['d'].news[-1] == 'up')
+        assert all(
+            one.news == ['up'] for k, one in told.items() if k != 'd'
+        )
+
+
+async def test_what_is_refused_can_be_given_up(streams, monkeypatch):
+    monkeypatch.setattr('piker.brokers.binance.link._REQUEST_PAUSE_S', 0.01)
+    monkeypatch.setattr('piker.brokers.binance.link._REFUSED_S', (0.1, 0.1))
+    streams.bad = {'a@trade'}
+    told = Told()
+    async with streams.links.subscribed(['a@trade'], told):
+        await until(lambda: told.news)
+    await until(lambda: not streams.links._links[0]._apart)
+    asked = len(streams.requests)
+    await trio.sleep(1.5)
+    assert not [r for r in streams.requests[asked:] if r[0] == 'SUBSCRIBE']
+    assert len(streams.sockets) == 1
+
+
+async def test_a_request_without_an_answer(streams, monkeypatch):
+    """Else the connection would stay up, and its feeds wait for ever."""
+    monkeypatch.setattr('piker.brokers.binance.link._ANSWER_S', 0.2)
+    streams.silent = True
+    told = Told()
+    async with streams.links.subscribed(['a@trade'], told):
+        await until(lambda: len(streams.sockets) == 2)
+        streams.silent = False
+        await until(lambda: told.news[-1:] == ['up'])
 
 
 async def test_a_stream_asked_for_again_at_once_comes_up(streams):

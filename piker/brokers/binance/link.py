@@ -3,8 +3,10 @@ Stream connections: many subscriptions over few sockets, kept alive.
 
 A `Link` is one combined-stream connection with changing subscriptions.  When
 it breaks it reconnects with jittered, growing pauses and subscribes to
-everything again; subscribers learn of each change.  `Links` spreads
-subscriptions over as many links as are needed.
+everything again; subscribers learn of each change.  Where the venue refuses
+a request, its streams are asked for by halves until it is known which of them
+it will not send; the others come up.  `Links` spreads subscriptions over as
+many links as are needed.
 
 Source: Binance Spot API documentation, "WebSocket Streams": at most 1,024
 streams a connection, 5 messages a second from us, requests answered by id.
@@ -13,12 +15,10 @@ from __future__ import annotations
 
 import logging
 import random
-import ssl
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import trio
@@ -32,6 +32,7 @@ from ...data.backend import DepthSubscription, Subscription
 from ...errors import BadMessage, VenueDown
 from .decode import Router
 from .frames import FrameTap, JsonList
+from .transport import CONNECT_TIMEOUT_S, open_transport
 
 __all__ = ['Links']
 
@@ -45,8 +46,11 @@ _STREAMS_A_REQUEST = 200
 _REQUEST_PAUSE_S = 0.25
 _PING_EVERY_S = 2.0
 _SILENT_FOR_S = 6.0
-_CONNECT_TIMEOUT_S = 10.0
+# A request that is not answered for so long never will be.
+_ANSWER_S = 15.0
 _BACKOFF_S = (0.05, 10.0)
+# Before a refused stream is asked for again: the first time, and at most.
+_REFUSED_S = (5.0, 300.0)
 
 
 class Link:
@@ -61,7 +65,11 @@ class Link:
         self._active: set[str] = set()
         self._change = trio.Event()
         self._requests = 0
-        self._pending: dict[int, list[str]] = {}
+        # requests without an answer: when they were made, and for what
+        self._pending: dict[int, tuple[float, list[str]]] = {}
+        # streams that must be asked for in a request of their own, and when
+        self._apart: list[tuple[float, list[str]]] = []
+        self._refusals: dict[int, int] = {}
         self.connects = 0
         self.connected = False
         self.tap: FrameTap | None = None
@@ -72,6 +80,7 @@ class Link:
 
     def add(self, streams: list[str], subscription: Subscriber) -> None:
         self._wanted |= dict.fromkeys(streams, subscription)
+        self._ask_with_others(streams)
         # Those that the venue still sends to a former subscription are
         # asked for again: the answer is what tells the new one.
         self._active.difference_update(streams)
@@ -81,6 +90,8 @@ class Link:
     def remove(self, streams: list[str], subscription: Subscriber) -> None:
         for name in streams:
             self._wanted.pop(name, None)
+        self._ask_with_others(streams)
+        self._refusals.pop(id(subscription), None)
         self._router.remove(streams, subscription)
         self._change.set()
 
@@ -101,6 +112,8 @@ class Link:
             was_up, self.connected = self.connected, False
             self._active.clear()
             self._pending.clear()
+            self._apart.clear()
+            self._refusals.clear()
             if was_up:
                 for subscription in set(self._wanted.values()):
                     subscription.link_down(reason)
@@ -112,40 +125,26 @@ class Link:
 
     async def _connected(self) -> None:
         """One connection, from start to break."""
-        parts = urlsplit(self._url)
-        secure = parts.scheme == 'wss'
-        host, port = parts.hostname or '', parts.port or (
-            443 if secure else 80
-        )
-        transport: trio.abc.Stream
-        with trio.move_on_after(_CONNECT_TIMEOUT_S) as connecting:
-            if secure:
-                transport = await trio.open_ssl_over_tcp_stream(
-                    host, port, ssl_context=ssl.create_default_context()
-                )
-            else:
-                transport = await trio.open_tcp_stream(host, port)
-        if connecting.cancelled_caught:
-            raise VenueDown(f'no connection within {_CONNECT_TIMEOUT_S:.0f} s')
-        self.tap = FrameTap(transport, self._deliver, self._deliver_list)
-        try:
+        async with open_transport(self._url) as transport:
+            self.tap = FrameTap(
+                transport.stream, self._deliver, self._deliver_list
+            )
             async with trio.open_nursery() as nursery:
-                with trio.fail_after(_CONNECT_TIMEOUT_S):
+                with trio.move_on_after(CONNECT_TIMEOUT_S) as shaking:
                     websocket = await wrap_client_stream(
-                        nursery, self.tap, f'{host}:{port}', '/stream'
+                        nursery, self.tap, transport.netloc, '/stream'
                     )
+                if shaking.cancelled_caught:
+                    raise VenueDown('no handshake in time')
                 self.connected = True
                 self.connects += 1
                 self._change.set()
                 nursery.start_soon(self._request_changes, websocket)
                 nursery.start_soon(self._watch_silence, websocket)
+                nursery.start_soon(self._watch_requests)
                 # Data frames never get here: this returns when it closes.
                 await websocket.get_message()
                 raise BadMessage('a data frame in the control path')
-        except trio.TooSlowError as err:
-            raise VenueDown('no handshake in time') from err
-        finally:
-            await trio.aclose_forcefully(transport)
 
     def _deliver(self, payloads: list[bytes]) -> None:
         for message in self._router.route(payloads, time.time_ns()):
@@ -158,32 +157,93 @@ class Link:
         """A reply to one of our requests, or something unknown."""
         try:
             reply: dict[str, Any] = msgspec.json.decode(message)
-            streams = self._pending.pop(reply['id'], [])
-        except (msgspec.MsgspecError, KeyError, TypeError):
+            error = reply.get('error') or ('code' in reply and reply)
+            id_: Any = reply.get('id')
+            if id_ is None and error and self._pending:
+                # One that could not even be read; they are taken in order.
+                id_ = min(self._pending)
+            _, streams = self._pending.pop(id_)
+        except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
             self._router.unknown += 1
             return
-        if reply.get('error') or 'code' in reply:
-            log.error('%s refused %s: %s', self._url, streams, reply)
+        if error:
+            self._refused(streams, error)
             return
-        up = {
+        for subscription in self._subscriptions(streams):
+            self._refusals.pop(id(subscription), None)
+            subscription.link_up()
+
+    def _subscriptions(self, streams: list[str]) -> list[Subscriber]:
+        """Whose streams these are, each once, in their order."""
+        found = {
             id(s): s for name in streams if (s := self._wanted.get(name))
         }
-        for subscription in up.values():
-            subscription.link_up()
+        return list(found.values())
+
+    def _refused(self, streams: list[str], error: Any) -> None:
+        """Find out which streams of a request the venue will not send."""
+        log.warning('%s refused %s: %s', self._url, streams, error)
+        self._active.difference_update(streams)
+        found = self._subscriptions(streams)
+        if len(found) > 1:
+            half = set(map(id, found[:len(found) // 2]))
+            owned = [(id(self._wanted.get(name)), name) for name in streams]
+            self._apart += [
+                (0.0, [name for key, name in owned if key in half]),
+                (0.0, [name for key, name in owned if key not in half]),
+            ]
+            self._change.set()
+            return
+        for subscription in found:
+            times = self._refusals.get(id(subscription), 0)
+            self._refusals[id(subscription)] = times + 1
+            first_s, most_s = _REFUSED_S
+            pause_s = min(first_s * 2 ** min(times, 10), most_s)
+            due = trio.current_time() + pause_s
+            self._apart.append((due, streams))
+            subscription.link_refused(
+                f'the venue refuses its stream: {_text_of(error)}'
+            )
+
+    def _ask_with_others(self, streams: list[str]) -> None:
+        """Forget that these were to be asked for apart."""
+        names = set(streams)
+        self._apart = [
+            (due, kept) for due, group in self._apart
+            if (kept := [name for name in group if name not in names])
+        ]
 
     async def _request_changes(self, websocket: Any) -> None:
         """Bring what is subscribed in line with what is wanted."""
         while True:
             await self._change.wait()
             self._change = trio.Event()
+            apart = {name for _, group in self._apart for name in group}
             await self._request(
-                websocket, 'SUBSCRIBE', self._wanted.keys() - self._active
+                websocket, 'SUBSCRIBE',
+                self._wanted.keys() - self._active - apart,
             )
             await self._request(
                 websocket, 'UNSUBSCRIBE', self._active - self._wanted.keys()
             )
+            now = trio.current_time()
+            for group in [g for due, g in self._apart if due <= now]:
+                # not those that were given up meanwhile
+                wanted = self._wanted.keys() & set(group)
+                self._ask_with_others(group)
+                await self._request(websocket, 'SUBSCRIBE', wanted)
             # now, and not within the first burst
             self._router.list_decoder()
+
+    async def _watch_requests(self) -> None:
+        """Ask again for what was refused; break an unanswered connection."""
+        while True:
+            await trio.sleep(1.0)
+            now = trio.current_time()
+            if any(due <= now for due, _ in self._apart):
+                self._change.set()
+            if any(at + _ANSWER_S < now for at, _ in self._pending.values()):
+                raise VenueDown(f'no answer to a request in {_ANSWER_S:.0f} s')
 
     async def _request(
         self, websocket: Any, method: str, streams: set[str]
@@ -194,7 +254,7 @@ class Link:
             self._requests += 1
             if method == 'SUBSCRIBE':
                 self._active.update(now)
-                self._pending[self._requests] = now
+                self._pending[self._requests] = trio.current_time(), now
             else:
                 self._active.difference_update(now)
             message = {'method': method, 'params': now, 'id': self._requests}
@@ -221,6 +281,13 @@ class Link:
             'connects': self.connects,
             'bytes': self.tap.bytes_read if self.tap else 0,
         }
+
+
+def _text_of(error: Any) -> str:
+    """What the venue says of a refusal."""
+    if isinstance(error, dict) and 'msg' in error:
+        return f'{error["msg"]} (code {error.get("code")})'
+    return str(error)
 
 
 class Links:
