@@ -10,6 +10,7 @@ What each part does:
 `groups`       OCO and brackets
 `reports`      what venues say of orders, fills and balances
 `reconcile`    what gateways answer, and how a break is mended
+`strays`       what was done at the venue without us, and has to be asked for
 `watching`     prices: dark books, alerts, marks
 `state`        what survives; `replay` has it changed by `records` alone
 =============  ============================================================
@@ -40,8 +41,8 @@ from .dialog import Dialog, PlacementState
 from .drive import settle
 from .effects import Effects
 from .records import Record
-from .reports import ask_for_strays
 from .state import State
+from .strays import look_for
 from .turn import Runtime, Turn, account_view
 
 __all__ = ['Core']
@@ -69,8 +70,11 @@ class Core:
     def _desk(self, now_ns: int) -> intake.Desk:
         return intake.Desk(self._turn(now_ns))
 
-    @staticmethod
-    def _finish(turn: Turn) -> Effects:
+    def _finish(self, turn: Turn) -> Effects:
+        for symbol in self._runtime.learnt:
+            if symbol in self._state.unnamed:
+                turn.know(symbol)
+        self._runtime.learnt.clear()
         settle(turn)
         return turn.finish()
 
@@ -161,7 +165,7 @@ class Core:
                     turn.doubt(dialog, placement, 'not known to have arrived')
             turn.mark(dialog)
         reconcile.request_snapshot(turn, account)
-        ask_for_strays(turn, account)
+        look_for(turn, account)
         return self._finish(turn)
 
     def gateway_lost(self, account: str, now_ns: int) -> Effects:
@@ -177,7 +181,7 @@ class Core:
         turn = self._turn(now_ns)
         for message in messages:
             reconcile.on_message(turn, account, message)
-        ask_for_strays(turn, account)
+        look_for(turn, account)
         return self._finish(turn)
 
     # market and time
@@ -185,6 +189,7 @@ class Core:
     def add_instrument(self, instrument: Instrument) -> None:
         """Make an instrument known; needed before an order in it."""
         self._runtime.instruments[instrument.id] = instrument
+        self._runtime.learnt.add(instrument.id)
         self._runtime.market.know(instrument)
 
     def on_ticks(self, symbol: str, ticks: Ticks, now_ns: int) -> Effects:
@@ -227,8 +232,7 @@ class Core:
             if name == symbol for dialog in found.values()
         ]
         alerts = [
-            a for a in self._state.alerts.values()
-            if a.symbol == symbol and not a.fired_ns
+            a for a in self._state.waiting.values() if a.symbol == symbol
         ]
         return dialogs, alerts
 
@@ -258,7 +262,7 @@ class Core:
                 if link.up and link.retry_ns and now_ns >= link.retry_ns:
                     link.retry_ns = 0
                     reconcile.request_snapshot(turn, what)
-                ask_for_strays(turn, what)
+                look_for(turn, what)
             else:
                 turn.mark(self._state.dialogs[what])
         return self._finish(turn)
@@ -269,17 +273,16 @@ class Core:
 
     @property
     def symbols_wanted(self) -> set[str]:
-        """The symbols whose ticks are needed: orders, alerts, positions."""
+        """
+        The symbols whose ticks are needed: orders, alerts, positions.
+
+        Those of which the instrument is not known yet are among them.
+        """
         state = self._state
         wanted = {symbol for _, symbol in state.here}
-        wanted |= {
-            a.symbol for a in state.alerts.values() if not a.fired_ns
-        }
-        wanted |= {
-            symbol for account, symbol in state.positions
-            if state.positions.size(account, symbol)
-        }
-        return wanted
+        wanted |= {symbol for _, symbol in state.positions.open}
+        wanted |= {alert.symbol for alert in state.waiting.values()}
+        return wanted | state.unnamed
 
     # state
 
@@ -319,10 +322,9 @@ class Core:
         ]
 
     def alerts(self, *, waiting_only: bool = True) -> list[Alert]:
-        return [
-            alert for alert in self._state.alerts.values()
-            if not (waiting_only and alert.fired_ns)
-        ]
+        state = self._state
+        found = state.waiting if waiting_only else state.alerts
+        return list(found.values())
 
     def fills(self, account: str = '', oid: str = '') -> list[Fill]:
         """Fills in the order in which they became known."""

@@ -130,6 +130,7 @@ class _Position:
         self.realised = _ZERO
         self.fees = _Fees()
         self.days: dict[int, _Day] = {}
+        self._newest_ns = 0
 
     def add(self, fill: Fill) -> None:
         change = fill.size * fill.side.sign
@@ -141,8 +142,15 @@ class _Position:
         self.size += change
         self.cost += change * fill.price
         self.fees.add(fill)
-        day = self.days.setdefault(day_of(fill.time_ns), _Day())
+        start_ns = day_of(fill.time_ns)
+        self._newest_ns = max(self._newest_ns, start_ns)
+        day = self.days.setdefault(start_ns, _Day())
         day.add(fill, self.realised - before)
+
+    def since(self, day_start_ns: int) -> list[_Day]:
+        """The days with fills from then on; costs by day, not by history."""
+        starts = range(day_start_ns, self._newest_ns + 1, DAY_NS)
+        return [self.days[start] for start in starts if start in self.days]
 
     def _close(self, closed: Decimal, price: Decimal) -> None:
         whole = abs(self.size)
@@ -164,6 +172,7 @@ class Positions:
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, str], _Position] = {}
+        self._open: dict[tuple[str, str], None] = {}
         self._currencies: dict[str, tuple[str, str]] = {}
 
     def add_instrument(self, instrument: Instrument) -> None:
@@ -185,11 +194,25 @@ class Positions:
         """
         key = fill.account, fill.symbol
         with localcontext(EXACT):
-            self._held.setdefault(key, _Position()).add(fill)
+            held = self._held.setdefault(key, _Position())
+            held.add(fill)
+        if held.size:
+            self._open[key] = None
+        else:
+            self._open.pop(key, None)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Account and symbol of every position ever held, oldest first."""
         return iter(self._held)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there ever was a fill, by account and symbol."""
+        return key in self._held
+
+    @property
+    def open(self) -> list[tuple[str, str]]:
+        """Account and symbol of those that are not 0."""
+        return list(self._open)
 
     def size(self, account: str, symbol: str) -> Decimal:
         """Signed."""
@@ -248,7 +271,7 @@ class Positions:
         held = self._held.get((account, symbol)) or _Position()
         pair = self._pair(symbol)
         with localcontext(EXACT):
-            days = [d for day, d in held.days.items() if day >= day_start_ns]
+            days = held.since(day_start_ns)
             realised = sum((d.realised for d in days), _ZERO)
             fees = sum((d.fees.in_quote(*pair) for d in days), _ZERO)
             unrealised = _ZERO

@@ -23,13 +23,13 @@ from ..orders import (
 from . import records as rec
 from .dialog import Dialog, Placement, PlacementState
 from .reports import (
-    adopt_fills,
     fail_change,
     note_state,
     on_account,
     on_fill,
     on_order,
 )
+from .strays import adopt_fills, on_searched, suspect
 from .turn import Flight, Turn, back_off_ns
 
 __all__ = ['lose_gateway', 'on_late', 'on_message', 'request_snapshot']
@@ -46,7 +46,9 @@ def on_message(turn: Turn, account: str, message: GatewayMessage) -> None:
         case FillReport():
             on_fill(turn, account, message)
         case AccountReport():
-            on_account(turn, account, message)
+            moved = on_account(turn, account, message)
+            if message.whole and turn.runtime.link(account).snapshot:
+                suspect(turn, account, moved)
         case LinkReport():
             _on_link(turn, account, message)
         case Answer():
@@ -85,9 +87,13 @@ def request_snapshot(turn: Turn, account: str) -> None:
     ))
 
 
-def _on_snapshot(turn: Turn, account: str, answer: Answer) -> None:
+def _on_snapshot(
+    turn: Turn, account: str, asked: Snapshot, answer: Answer
+) -> None:
     link = turn.runtime.link(account)
     if link.snapshot != answer.ref:
+        link.again = bool(link.snapshot)
+        on_searched(turn, account, asked, answer.outcome)
         return
     link.snapshot = 0
     if answer.outcome is not Outcome.DONE:
@@ -121,7 +127,7 @@ def lose_gateway(turn: Turn, account: str) -> None:
     link = runtime.link(account)
     was_ready = link.ready
     link.up = link.ready = link.had_snapshot = link.again = False
-    link.snapshot = link.tries = link.retry_ns = 0
+    link.snapshot = link.tries = link.retry_ns = link.searching = 0
     for ref, flight in list(runtime.flights.items()):
         if flight.account == account:
             del runtime.flights[ref]
@@ -138,14 +144,20 @@ def lose_gateway(turn: Turn, account: str) -> None:
 
 def _on_answer(turn: Turn, account: str, answer: Answer) -> None:
     flight = turn.runtime.flights.get(answer.ref)
+    link = turn.runtime.link(account)
     if flight is None or flight.account != account:
+        if answer.ref < 0 and link.snapshot:
+            link.again = True  # what a `probe` was told counts as seen
         return
+    # What was said before this may be older than the break that is mended.
+    for _, placement in _orders_of(turn, flight):
+        link.seen.discard((placement.cid, placement.venue_id))
     del turn.runtime.flights[answer.ref]
     if not flight.late:
         turn.landed(flight)
     command = flight.command
     if isinstance(command, Snapshot):
-        _on_snapshot(turn, account, answer)
+        _on_snapshot(turn, account, command, answer)
     elif isinstance(command, QueryOrder):
         if answer.outcome is Outcome.UNKNOWN:
             _on_unknown(turn, flight)
@@ -162,7 +174,7 @@ def on_late(turn: Turn, flight: Flight) -> None:
     _leave_open(turn, flight, 'no answer in time')
     flight.late = True
     if isinstance(flight.command, Snapshot):
-        _on_snapshot(turn, flight.account, Answer(
+        _on_snapshot(turn, flight.account, flight.command, Answer(
             ref=flight.command.ref, outcome=Outcome.DOUBT,
             reason='no answer in time',
         ))

@@ -52,7 +52,9 @@ __all__ = [
     'Released',
     'Reported',
     'Resumed',
+    'Searched',
     'Sent',
+    'Suspected',
     'Synced',
     'Triggered',
     'Unsynced',
@@ -101,6 +103,23 @@ class Unsynced(_Record, frozen=True, kw_only=True, tag='unsynced'):
 
 class Synced(_Record, frozen=True, kw_only=True, tag='synced'):
     """A snapshot is in: everything before it is known."""
+
+
+class Suspected(_Record, frozen=True, kw_only=True, tag='suspected'):
+    """
+    Balances have changed as by trades in ``symbols`` that were not told of.
+
+    No order of the account has been in any of them, nor need there be such
+    an instrument: the venue is asked.
+    """
+
+    symbols: list[str]
+
+
+class Searched(_Record, frozen=True, kw_only=True, tag='searched'):
+    """The venue has told what there is to tell of a suspect."""
+
+    symbol: str
 
 
 class Accepted(_Record, frozen=True, kw_only=True, tag='accepted'):
@@ -293,11 +312,11 @@ class AlertDropped(_Record, frozen=True, kw_only=True, tag='alert-dropped'):
 
 
 Record = (
-    Begun | InstrumentKnown | GatewayKnown | Unsynced | Synced | Accepted
-    | Adopted | Released | Amended | Peaked | Triggered | Sent | Doubted
-    | Reported | Filled | Claimed | CancelWanted | ChangeWanted
-    | ChangeFailed | Ended | Balances | Halted | Resumed | AlertMade
-    | AlertSided | AlertFired | AlertDropped
+    Begun | InstrumentKnown | GatewayKnown | Unsynced | Synced | Suspected
+    | Searched | Accepted | Adopted | Released | Amended | Peaked | Triggered
+    | Sent | Doubted | Reported | Filled | Claimed | CancelWanted
+    | ChangeWanted | ChangeFailed | Ended | Balances | Halted | Resumed
+    | AlertMade | AlertSided | AlertFired | AlertDropped
 )
 
 _encoder = msgspec.json.Encoder()

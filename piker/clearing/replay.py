@@ -46,6 +46,7 @@ def _(record: rec.Begun, state: State) -> None:
 def _(record: rec.InstrumentKnown, state: State) -> None:
     state.instruments[record.instrument.id] = record.instrument
     state.positions.add_instrument(record.instrument)
+    state.unnamed.discard(record.instrument.id)
 
 
 @_apply.register
@@ -68,6 +69,20 @@ def _(record: rec.Synced, state: State) -> None:
 @_apply.register
 def _(record: rec.Balances, state: State) -> None:
     state.account(record.account).balances.update(record.balances)
+
+
+@_apply.register
+def _(record: rec.Suspected, state: State) -> None:
+    suspects = state.account(record.account).suspects
+    suspects.update(dict.fromkeys(record.symbols))
+
+
+@_apply.register
+def _(record: rec.Searched, state: State) -> None:
+    account, symbol = record.account, record.symbol
+    state.account(account).suspects.pop(symbol, None)
+    if (account, symbol) in state.positions:
+        state.symbols.setdefault(account, {})[symbol] = None
 
 
 @_apply.register
@@ -251,6 +266,7 @@ def _(record: rec.Filled, state: State) -> Dialog | None:
     account = state.account(record.account)
     state.fills[fill.account, fill.symbol, fill.trade_id] = fill
     state.positions.apply(fill)
+    state.use(fill.symbol)
     mark = account.marks.setdefault(fill.symbol, FillMark())
     if account.synced:
         mark.add(fill)
@@ -279,26 +295,26 @@ def _(record: rec.Claimed, state: State) -> Dialog:
 
 @_apply.register
 def _(record: rec.AlertMade, state: State) -> None:
-    state.alerts[record.alert.aid] = record.alert
+    state.set_alert(record.alert)
 
 
 @_apply.register
 def _(record: rec.AlertSided, state: State) -> None:
     alert = state.alerts[record.aid]
-    state.alerts[record.aid] = replace(alert, side=record.side)
+    state.set_alert(replace(alert, side=record.side))
 
 
 @_apply.register
 def _(record: rec.AlertFired, state: State) -> None:
-    state.alerts[record.aid] = replace(
+    state.set_alert(replace(
         state.alerts[record.aid], fired_ns=record.tick_ns,
         fired_price=record.price,
-    )
+    ))
 
 
 @_apply.register
 def _(record: rec.AlertDropped, state: State) -> None:
-    state.alerts.pop(record.aid, None)
+    state.drop_alert(record.aid)
 
 
 def _order_of(report: OrderReport) -> PlaceOrder:

@@ -15,22 +15,20 @@ from ..orders import (
     Fill,
     FillReport,
     OrderReport,
-    OrderType,
-    QueryOrder,
     VenueStatus,
 )
 from . import records as rec
 from .dialog import Dialog, Placement, PlacementState
 from .terms import FOREIGN
-from .turn import Ask, Turn, back_off_ns
+from .turn import Turn
 
 __all__ = [
-    'adopt_fills', 'ask_for_strays', 'fail_change', 'note_state',
-    'on_account', 'on_fill', 'on_order',
+    'adopt', 'fail_change', 'note_state', 'on_account', 'on_fill',
+    'on_order',
 ]
 
-_STRAY_TRIES = 3
 _ZERO = Decimal(0)
+_NOTHING = Balance(_ZERO)
 
 
 # orders
@@ -58,19 +56,24 @@ def on_order(turn: Turn, account: str, report: OrderReport) -> None:
     )
     if found is None:
         if report.status is VenueStatus.OPEN or report.filled:
-            _adopt(turn, account, report)
+            adopt(turn, account, report)
         return
     dialog, placement = found
     _claim(turn, dialog, placement, report.venue_id)
     _note(turn, dialog, placement, report)
 
 
-def _adopt(turn: Turn, account: str, report: OrderReport) -> None:
+def adopt(turn: Turn, account: str, report: OrderReport) -> None:
     """Take on an order that was not made here."""
     oid = f'{FOREIGN}{report.venue_id}'
     if (account, oid) in turn.state.dialogs:
         oid = f'{oid}-{report.symbol}'
     turn.know(report.symbol)
+    if report.symbol not in turn.state.symbols.get(account, {}):
+        # There may have been trades in it before that were not told of.
+        turn.record(rec.Suspected(
+            time_ns=turn.now_ns, account=account, symbols=[report.symbol],
+        ))
     turn.record(rec.Adopted(
         time_ns=turn.now_ns, account=account, oid=oid, report=report,
     ))
@@ -218,53 +221,22 @@ def on_fill(turn: Turn, account: str, report: FillReport) -> None:
         _claim(turn, *found, report.venue_id)
 
 
-def ask_for_strays(turn: Turn, account: str) -> None:
-    """Ask whose the fills are that belong to no order we know."""
-    runtime = turn.runtime
-    if not runtime.link(account).up:
-        return
-    for key, fills in turn.state.unclaimed.items():
-        if key[0] != account:
-            continue
-        _, symbol, venue_id = key
-        ask = runtime.strays.setdefault(key, Ask())
-        asked = (account, venue_id) in runtime.asking
-        if asked or turn.now_ns < ask.due_ns or not fills:
-            continue
-        ask.due_ns = turn.now_ns + back_off_ns(ask.tries)
-        ask.tries += 1
-        runtime.wake_at(ask.due_ns, account)
-        turn.send(account, QueryOrder(
-            ref=turn.next_ref(), cid='', symbol=symbol, venue_id=venue_id,
-        ))
-
-
-def adopt_fills(turn: Turn, account: str, query: QueryOrder) -> None:
-    """The venue does not tell whose fills these are: make them an order."""
-    key = account, query.symbol, query.venue_id
-    ask = turn.runtime.strays.get(key)
-    fills = turn.state.unclaimed.get(key)
-    if ask is None or not fills:
-        return
-    ask.unknown += 1
-    if ask.unknown >= _STRAY_TRIES:
-        size = sum((fill.size for fill in fills), _ZERO)
-        _adopt(turn, account, OrderReport(
-            cid='', venue_id=query.venue_id, symbol=query.symbol,
-            side=fills[0].side, size=size, filled=size,
-            type=OrderType.MARKET, status=VenueStatus.FILLED,
-            time_ns=fills[-1].time_ns,
-        ))
-
-
 # balances
 
-def on_account(turn: Turn, account: str, report: AccountReport) -> None:
-    """Take the balances that are newer than those known."""
+def on_account(
+    turn: Turn, account: str, report: AccountReport
+) -> set[str]:
+    """
+    Take the balances that are newer than those known.
+
+    Returns the assets of which there was more or less before; none at the
+    first report of an account.
+    """
     known = turn.state.account(account).balances
+    before = dict(known)
     said = dict(report.balances)
     if report.whole:
-        said |= {asset: Balance(_ZERO) for asset in known.keys() - said.keys()}
+        said |= dict.fromkeys(known.keys() - said.keys(), _NOTHING)
     times = turn.runtime.balance_ns
     changed = {}
     for asset, balance in said.items():
@@ -277,3 +249,9 @@ def on_account(turn: Turn, account: str, report: AccountReport) -> None:
             time_ns=turn.now_ns, account=account, balances=changed,
         ))
         turn.tell_account(account)
+    if not before:
+        return set()
+    return {
+        asset for asset, balance in changed.items()
+        if balance.total != before.get(asset, _NOTHING).total
+    }

@@ -57,7 +57,8 @@ class AccountState(msgspec.Struct):
     ``since_ns`` is when its gateway was there for the first time: fills
     before are none of ours.  ``synced``: the venue's reports have come
     without a break since the last snapshot, so that the newest fill is a mark
-    from which to ask on.
+    from which to ask on.  ``suspects`` are symbols in which there may have
+    been trades that are not known of, those that are asked for first.
     """
 
     abilities: Abilities | None = None
@@ -65,6 +66,7 @@ class AccountState(msgspec.Struct):
     synced: bool = False
     balances: dict[str, Balance] = {}
     marks: dict[str, FillMark] = {}
+    suspects: dict[str, None] = {}
 
 
 class State:
@@ -90,6 +92,9 @@ class State:
         self.groups: dict[tuple[str, str], list[Dialog]] = {}
         self.children: dict[tuple[str, str], list[Dialog]] = {}
         self.symbols: dict[str, dict[str, None]] = {}  # by account
+        self.waiting: dict[str, Alert] = {}  # alerts that have not fired
+        # what something was done in before its instrument was known
+        self.unnamed: set[str] = set()
 
     def account(self, name: str) -> AccountState:
         found = self.accounts.get(name)
@@ -164,12 +169,29 @@ class State:
         account, oid = dialog.account, dialog.oid
         self.dialogs[account, oid] = dialog
         self.symbols.setdefault(account, {})[dialog.symbol] = None
+        self.use(dialog.symbol)
         self.set_status(dialog, dialog.status)
         group, parent = dialog.original.oco, dialog.original.parent
         if group:
             self.groups.setdefault((account, group), []).append(dialog)
         if parent:
             self.children.setdefault((account, parent), []).append(dialog)
+
+    def use(self, symbol: str) -> None:
+        """Something is done in an instrument, known or not."""
+        if symbol not in self.instruments:
+            self.unnamed.add(symbol)
+
+    def set_alert(self, alert: Alert) -> None:
+        self.alerts[alert.aid] = alert
+        if alert.fired_ns:
+            self.waiting.pop(alert.aid, None)
+        else:
+            self.waiting[alert.aid] = alert
+
+    def drop_alert(self, aid: str) -> None:
+        self.alerts.pop(aid, None)
+        self.waiting.pop(aid, None)
 
     def set_status(self, dialog: Dialog, status: OrderStatus) -> None:
         """Set it, and keep the index of what is open."""

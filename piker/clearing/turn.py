@@ -94,7 +94,8 @@ class Link:
 
     ``up``: it is there; ``ready``: and all is reconciled.  ``snapshot`` is
     the ref of the one under way, ``seen`` the orders it has told of so far;
-    ``again``: it is out of date before it is in.
+    ``again``: it is out of date before it is in.  ``searching`` is the ref of
+    the question about a suspect, see `strays`.
     """
 
     up: bool = False
@@ -105,6 +106,7 @@ class Link:
     retry_ns: int = 0
     tries: int = 0
     seen: set[tuple[str, str]] = field(default_factory=set)
+    searching: int = 0
 
 
 class Runtime:
@@ -117,6 +119,7 @@ class Runtime:
         self.risk = Risk(accounts)
         self.answer_within_ns = answer_within_ns
         self.instruments: dict[str, Instrument] = {}
+        self.learnt: set[str] = set()  # instruments, since the last turn
         self.market = Market()
         self.links: dict[str, Link] = {}
         self.flights: dict[int, Flight] = {}
@@ -125,6 +128,7 @@ class Runtime:
         self.asks: dict[tuple[str, str], Ask] = {}
         self.cancels: dict[DialogKey, Ask] = {}
         self.strays: dict[tuple[str, str, str], Ask] = {}
+        self.searches: dict[tuple[str, str], Ask] = {}  # of suspects
         self.balance_ns: dict[tuple[str, str], int] = {}
         self.submitted: deque[tuple[int, str, str]] = deque()
         self.ref = 0
@@ -136,7 +140,7 @@ class Runtime:
 
     def forget_asks(self, account: str) -> None:
         """Ask an account's venue anew, without waiting."""
-        for table in (self.asks, self.cancels):
+        for table in (self.asks, self.cancels, self.searches):
             for key in [key for key in table if key[0] == account]:
                 del table[key]
         for stray in [key for key in self.strays if key[0] == account]:

@@ -1,4 +1,4 @@
-"""Runs of ticks made by hand, and the instrument they are of."""
+"""Runs of ticks made by hand, and the instruments they are of."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,6 +12,11 @@ from piker.instruments import Instrument
 BTC = Instrument(
     id='btcusdt.sim', raw_symbol='BTCUSDT', base='btc', quote='usdt',
     tick_size=Decimal('0.01'), lot_size=Decimal('0.00001'),
+)
+
+ETH = Instrument(
+    id='ethusdt.sim', raw_symbol='ETHUSDT', base='eth', quote='usdt',
+    tick_size=Decimal('0.01'), lot_size=Decimal('0.0001'),
 )
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from clearing_runs import BTC, run_of
+from clearing_runs import BTC, ETH, run_of
 
 from piker.clearing import records as rec
 from piker.clearing.core import Core
@@ -48,6 +48,7 @@ NATIVE = Abilities(
 PLAIN = Abilities(
     types=frozenset({OrderType.LIMIT, OrderType.MARKET}), replace=False,
 )
+LISTED = {BTC.id: BTC, ETH.id: ETH}
 BEGUN = rec.Begun(time_ns=0, tag='test')
 MS = 1_000_000
 S = 1_000_000_000
@@ -91,12 +92,18 @@ class Venue:
 
     def balances(self):
         self.now_ns += 1  # no two of them at the same time
-        usdt, btc = Decimal(1_000_000), Decimal(1000)
+        usdt = Decimal(1_000_000)
+        others = {'btc': Decimal(1000)}
         for t in self.trades:
-            btc += t.size * t.side.sign
+            base = LISTED[t.symbol].base
+            others.setdefault(base, Decimal(0))
+            others[base] += t.size * t.side.sign
             usdt -= t.size * t.price * t.side.sign + t.fee
         return AccountReport(
-            balances={'usdt': Balance(usdt), 'btc': Balance(btc)},
+            balances={
+                asset: Balance(total)
+                for asset, total in {'usdt': usdt, **others}.items()
+            },
             whole=True, time_ns=self.now_ns,
         )
 
@@ -171,6 +178,8 @@ class Venue:
                     return [], Outcome.UNKNOWN
                 return [self.report(order), *self.fills_of(order)], 'done'
             case Snapshot():
+                if not LISTED.keys() >= set(command.symbols):
+                    return [], Outcome.UNSENT
                 return self.snapshot(command), 'done'
 
     def cancel(self, order):
