@@ -40,6 +40,7 @@ from . import records as rec
 from .dialog import Dialog, PlacementState
 from .drive import settle
 from .effects import Effects
+from .positions import day_of
 from .records import Record
 from .state import State
 from .strays import look_for
@@ -212,6 +213,10 @@ class Core:
                 time_ns=now_ns, account=dialog.account, oid=dialog.oid,
                 price=trigger.price, tick_ns=trigger.time_ns,
             ))
+        if passed.opening is not None and self._held(symbol):
+            turn.record(rec.DayOpened(
+                time_ns=now_ns, symbol=symbol, price=passed.opening,
+            ))
         for alert in passed.settled:
             turn.record(rec.AlertSided(
                 time_ns=now_ns, aid=alert.aid, side=alert.side,
@@ -222,6 +227,9 @@ class Core:
             ))
             turn.tell(self._state.alerts[aid])
         return self._finish(turn)
+
+    def _held(self, symbol: str) -> bool:
+        return any(held == symbol for _, held in self._state.positions.open)
 
     def _waiting(
         self, symbol: str
@@ -294,6 +302,10 @@ class Core:
         elif isinstance(record, rec.Accepted) and record.request.good_till_ns:
             key = record.account, record.oid
             self._runtime.wake_at(record.request.good_till_ns, key)
+        elif isinstance(record, rec.DayOpened):
+            self._runtime.market.set_opening(
+                record.symbol, day_of(record.time_ns), record.price
+            )
 
     def dump(self) -> dict[str, Any]:
         """All that survives, to be compared with another core's."""

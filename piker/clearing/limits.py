@@ -83,7 +83,7 @@ def _view(
 ) -> RiskView:
     state = turn.state
     account, symbol = request.account, request.symbol
-    mine = [d for d in state.open_of(account) if d is not without]
+    others = len(state.open.get(account, ())) - (without is not None)
     here = [d for d in state.open_in(account, symbol) if d is not without]
     new = [r for r in batch if r.account == account]
     new_here = [r for r in new if r.symbol == symbol]
@@ -96,7 +96,7 @@ def _view(
         orders=tuple(orders),
         market=None if stale else mark,
         account=Tally(
-            open_orders=len(mine) + len(new),
+            open_orders=others + len(new),
             last_second=len(new) + sum(a == account for a, _ in recent),
             day_pnl=_day_pnl(turn, settings.risk, request),
         ),

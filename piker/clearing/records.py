@@ -41,6 +41,7 @@ __all__ = [
     'ChangeFailed',
     'ChangeWanted',
     'Claimed',
+    'DayOpened',
     'Doubted',
     'Ended',
     'Filled',
@@ -269,6 +270,17 @@ class Ended(_Record, frozen=True, kw_only=True, tag='ended'):
     reason: str = ''
 
 
+class DayOpened(_Record, frozen=True, kw_only=True, tag='day'):
+    """
+    The last price before a UTC day of an instrument that was held then.
+
+    The day is that of ``time_ns``; its losses are measured from there.
+    """
+
+    symbol: str
+    price: Decimal
+
+
 class Balances(_Record, frozen=True, kw_only=True, tag='balances'):
     """Balances of an account by asset, those that have changed."""
 
@@ -315,8 +327,8 @@ Record = (
     Begun | InstrumentKnown | GatewayKnown | Unsynced | Synced | Suspected
     | Searched | Accepted | Adopted | Released | Amended | Peaked | Triggered
     | Sent | Doubted | Reported | Filled | Claimed | CancelWanted
-    | ChangeWanted | ChangeFailed | Ended | Balances | Halted | Resumed
-    | AlertMade | AlertSided | AlertFired | AlertDropped
+    | ChangeWanted | ChangeFailed | Ended | Balances | DayOpened | Halted
+    | Resumed | AlertMade | AlertSided | AlertFired | AlertDropped
 )
 
 _encoder = msgspec.json.Encoder()

@@ -86,6 +86,11 @@ def _(record: rec.Searched, state: State) -> None:
 
 
 @_apply.register
+def _(record: rec.DayOpened, state: State) -> None:
+    state.openings[record.symbol] = record.time_ns, record.price
+
+
+@_apply.register
 def _(record: rec.Halted, state: State) -> None:
     state.halted[record.account] = record.reason or 'halted'
 

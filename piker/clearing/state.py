@@ -81,6 +81,8 @@ class State:
         # fills whose order is not known, by account, symbol and venue id
         self.unclaimed: dict[tuple[str, str, str], list[Fill]] = {}
         self.positions = Positions()
+        # by symbol: when the first trade of a day came, the price before it
+        self.openings: dict[str, tuple[int, Decimal]] = {}
         self.alerts: dict[str, Alert] = {}
         self.halted: dict[str, str] = {}
         # What follows could be worked out from the above.
@@ -157,6 +159,7 @@ class State:
             'positions': [
                 plain(self.positions.view(*key)) for key in self.positions
             ],
+            'openings': plain(self.openings),
             'alerts': plain(self.alerts),
             'halted': dict(self.halted),
             'open': {a: list(d) for a, d in self.open.items() if d},

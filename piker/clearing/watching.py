@@ -37,19 +37,24 @@ class _Watched:
     live: bool = False
     last: float | None = None
     day_ns: int = 0
-    opening: float | None = None
+    opening: Decimal | None = None
     peaks_ns: int = 0
     terms: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Passed:
-    """What a run of ticks has set off."""
+    """
+    What a run of ticks has set off.
+
+    ``opening`` is the price at which a day has begun with this run.
+    """
 
     triggers: list[Trigger]
     alerts: list[Reached]
     settled: list[Alert]
     peaks: dict[str, Decimal]
+    opening: Decimal | None
 
 
 def dark_key(dialog: Dialog) -> str:
@@ -90,7 +95,12 @@ class Market:
     def opening(self, symbol: str) -> Decimal | None:
         """The price at which the UTC day began, if that was seen."""
         watched = self._watched.get(symbol)
-        return _decimal(watched, watched.opening) if watched else None
+        return watched.opening if watched else None
+
+    def set_opening(self, symbol: str, day_ns: int, price: Decimal) -> None:
+        """At which price a UTC day began, seen in an earlier life."""
+        watched = self._of(symbol)
+        watched.day_ns, watched.opening = day_ns, price
 
     # books
 
@@ -153,8 +163,8 @@ class Market:
         if watched.terms and now_ns >= watched.peaks_ns:
             watched.peaks_ns = now_ns + _PEAKS_EVERY_NS
             peaks = watched.dark.peaks()
-        self._set_last(watched, ticks, now_ns)
-        return Passed(triggers, alerts, settled, peaks)
+        opening = self._set_last(watched, ticks, now_ns)
+        return Passed(triggers, alerts, settled, peaks, opening)
 
     def _fill_books(
         self,
@@ -177,16 +187,19 @@ class Market:
 
     def _set_last(
         self, watched: _Watched, ticks: Ticks, now_ns: int
-    ) -> None:
+    ) -> Decimal | None:
+        """Returns the price of before, if this is the first of a day."""
         trades = np.flatnonzero(ticks.kind == Kind.TRADE)
         if not len(trades):
-            return
+            return None
+        opened = None
         today = day_of(now_ns)
         if watched.day_ns != today:
-            known = watched.day_ns and watched.last is not None
-            watched.opening = watched.last if known else None
+            opened = _decimal(watched, watched.last)
+            watched.opening = opened
             watched.day_ns = today
         watched.last = float(ticks.price[trades[-1]])
+        return opened
 
 
 def _terms(

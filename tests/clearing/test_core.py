@@ -683,6 +683,28 @@ def test_a_day_of_losses_ends_in_refusals():
     assert world.submit(limit('d', side=OrderSide.SELL))  # it only reduces
 
 
+@pytest.mark.parametrize('restart', [True, False])
+def test_a_loss_is_of_its_day_in_every_life(restart):
+    world = limited(max_daily_loss=Decimal(50))
+    order = opened(world, price=Decimal(50))
+    world.venue.fill(order, Decimal(10))
+    world.cut()
+    world.settle()
+    world.tick(100)
+    world.now_ns += 86_400 * S
+    world.tick(99)
+    if restart:
+        world.restart()
+        world.settle()
+    world.tick(94)  # 60 less than yesterday, much more than was paid
+    assert refused(world, limit('b'))
+    world.now_ns += 86_400 * S
+    world.tick(93)
+    assert world.submit(limit('c'))
+    world.settle()
+    world.check()
+
+
 def test_a_market_order_does_not_wait_for_a_venue_that_is_gone(world):
     world.lose_gateway()
     world.submit(limit('m', type=OrderType.MARKET, price=None), limit('l'))
