@@ -18,6 +18,7 @@ What each part does:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ..config import AccountSettings
@@ -33,6 +34,7 @@ from ..orders import (
     GatewayMessage,
     OrderChange,
     OrderRequest,
+    OrderStatus,
     PositionView,
 )
 from . import intake, reconcile, replay
@@ -323,6 +325,24 @@ class Core:
             return [d.view() for d in self._state.open_of(account)]
         return [d.view() for d in self._state.dialogs_of(account)]
 
+    def recent_dialogs(self, most: int) -> list[DialogView]:
+        """
+        Those that are open and the newest ``most`` of the others, by age.
+
+        Costs as much as that is, whatever there was before.
+        """
+        every = reversed(self._state.dialogs.values())
+        over = list(islice((d for d in every if d.final), most))
+        found = [*reversed(over), *self._state.open_of()]
+        found.sort(key=lambda dialog: dialog.made_ns)
+        return [dialog.view() for dialog in found]
+
+    def count_open(self, status: OrderStatus | None = None) -> int:
+        """How many dialogs are not over, of one status or of any."""
+        if status is None:
+            return sum(len(found) for found in self._state.open.values())
+        return sum(d.status is status for d in self._state.open_of())
+
     def positions(self, account: str = '') -> list[PositionView]:
         """Every position ever held, marked to the market."""
         return [
@@ -344,6 +364,11 @@ class Core:
             fill for fill in self._state.fills.values()
             if account in {'', fill.account} and oid in {'', fill.oid}
         ]
+
+    def recent_fills(self, most: int) -> list[Fill]:
+        """The ``most`` that became known last, in order."""
+        newest = islice(reversed(self._state.fills.values()), most)
+        return list(newest)[::-1]
 
     def balances(self, account: str) -> dict[str, Balance]:
         return dict(self._state.account(account).balances)

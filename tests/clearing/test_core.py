@@ -18,6 +18,7 @@ from piker.orders import (
     CancelOrder,
     OrderChange,
     OrderSide,
+    OrderStatus,
     OrderType,
     Outcome,
     PlaceOco,
@@ -726,6 +727,31 @@ def test_a_new_size_must_leave_something(world):
 def test_nothing_is_asked_of_a_venue_when_nothing_is_open(world):
     assert world.sent == []
     assert world.core.deadline_ns() is None
+
+
+def test_the_newest_of_the_past(world):
+    for n in range(6):
+        world.now_ns += S
+        world.submit(limit(f'o{n}', type=OrderType.MARKET, price=None))
+        world.submit(limit(f'r{n}'))
+        world.settle()
+    world.submit(stop('d', dark=True))
+    world.cancel('r1')
+    world.settle()
+    core = world.core
+    every = core.dialogs()
+    over = [v for v in every if v.status.final]
+    assert len(over) == 7
+    for most in (0, 1, 3, 7, 99):
+        old = {v.request.oid for v in over[:max(0, 7 - most)]}
+        assert core.recent_dialogs(most) == [
+            v for v in every if v.request.oid not in old
+        ]
+        assert core.recent_fills(most) == core.fills()[
+            max(0, len(core.fills()) - most):
+        ]
+    assert core.count_open() == 6
+    assert core.count_open(OrderStatus.DARK) == 1
 
 
 def test_the_link_comes_back_and_all_is_asked_for(world):
