@@ -16,9 +16,10 @@ from ..data.bars import iter_rows
 from ..data.resample import base_period
 from ..errors import BadInput
 from ..service import Tree, open_tree
-from .common import check_symbols, emit, guarded, own_pikerd, print_table, run
+from .common import check_symbols, emit, guarded, own_pikerd, run
 from .measured import MEASURE, Measure, load_measured
 from .options import CONTEXT, client_options
+from .table import print_table
 
 __all__ = ['bars']
 
@@ -120,7 +121,7 @@ def _print(
     print_table('', [
         ('time (UTC)', 'left'), ('open', 'right'), ('high', 'right'),
         ('low', 'right'), ('close', 'right'), ('volume', 'right'),
-        ('vwap', 'right'), ('trades', 'right'),
+        ('vwap', 'right', 2), ('trades', 'right', 1),
     ], [
         [
             format_ns(int(t))[:time_width], price(o), price(h), price(lo),

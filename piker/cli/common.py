@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 import trio
-from rich.console import Console
-from rich.table import Table
 
 from ..brokers import PROVIDERS
 from ..errors import (
     NoSuchProvider,
     PikerError,
+    StorageError,
     as_piker_error,
     did_you_mean,
 )
@@ -26,12 +27,14 @@ from ..instruments import InstrumentId
 
 __all__ = [
     'Failure',
+    'ask',
     'check_provider',
     'check_symbols',
+    'check_writable',
+    'counted',
     'emit',
     'guarded',
     'own_pikerd',
-    'print_table',
     'run',
     'write_line',
 ]
@@ -110,6 +113,13 @@ def guarded(function: F) -> F:
             return function(*args, **kwargs)
         except _PipeClosed:
             _quiet_exit()
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except click.Abort as err:
+            # A question that got no answer: at the end of the input, or so.
+            if isinstance(err.__context__, KeyboardInterrupt):
+                sys.exit(130)
+            raise
         except (PikerError, BaseExceptionGroup) as err:
             raise _translated(err) from err
 
@@ -130,31 +140,9 @@ def emit(item: Any) -> None:
     write_line(msgspec.json.encode(item).decode())
 
 
-def print_table(
-    title: str, columns: list[tuple[str, str]], rows: list[list[str]]
-) -> None:
-    """A table for people; ``columns`` are (name, 'left' or 'right')."""
-    table = Table(
-        title=title or None, title_justify='left', box=None, pad_edge=False
-    )
-    for name, justify in columns:
-        table.add_column(
-            name,
-            justify='right' if justify == 'right' else 'left',
-            no_wrap=True,
-        )
-    for row in rows:
-        table.add_row(*row)
-    console = Console()
-    if console.is_terminal:
-        console.print(table)
-        return
-    # A pipe has no width to fit into and no use for padding.
-    wide = Console(width=240)
-    with wide.capture() as captured:
-        wide.print(table)
-    for line in captured.get().splitlines():
-        write_line(line.rstrip())
+def counted(count: int, one: str) -> str:
+    """``1 gap``, ``1,000 gaps``."""
+    return f'{count:,} {one}{"" if count == 1 else "s"}'
 
 
 def check_provider(name: str) -> None:
@@ -171,6 +159,25 @@ def check_symbols(symbols: Sequence[str]) -> None:
     """Raise `BadInput` for an id that no provider could know."""
     for symbol in symbols:
         check_provider(InstrumentId.parse(symbol).provider)
+
+
+def ask(question: str) -> None:
+    """Go on only after a yes; no answer is a no."""
+    # polars has system calls restarted after Ctrl-C: the question would stay.
+    signal.siginterrupt(signal.SIGINT, True)
+    click.confirm(question, abort=True, err=True)
+
+
+def check_writable(file: Path) -> None:
+    """Raise `StorageError` before much is done for a file in vain."""
+    if not file.parent.is_dir():
+        raise StorageError(
+            f'{file} cannot be written: there is no directory {file.parent}'
+        )
+    if not os.access(file.parent, os.W_OK):
+        raise StorageError(
+            f'{file} cannot be written: {file.parent} may not be written to'
+        )
 
 
 def own_pikerd(

@@ -23,6 +23,7 @@ from ..data.status import report
 from ..data.ticks import TICK_DTYPE
 from ..errors import did_you_mean
 from ..service import TreeClient
+from .common import counted
 
 __all__ = [
     'MEASURE',
@@ -246,14 +247,14 @@ def _notes(
         yield f'no trade of {symbol} has been seen yet'
     elif len(found.rows) < count:
         yield (
-            f'no more than {len(found.rows)} bars: trades of {symbol} are '
-            f'kept since {format_ns(found.since_ns)[:19]}'
+            f'no more than {counted(len(found.rows), "bar")}: trades of '
+            f'{symbol} are kept since {format_ns(found.since_ns)[:19]}'
         )
     if found.missing:
-        places = f'{found.holes} place{"s" if found.holes > 1 else ""}'
         yield (
-            f'{found.missing:,} trades are missing in {places}, by their '
-            'ids: nobody listened then, and a bar may reach across'
+            f'{counted(found.missing, "trade")} in '
+            f'{counted(found.holes, "place")} not there, by their ids: '
+            'nobody listened then, and a bar may reach across'
         )
 
 

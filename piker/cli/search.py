@@ -11,8 +11,9 @@ import msgspec
 from ..data.search import search_instruments
 from ..instruments import Instrument
 from ..service import Tree, open_tree
-from .common import check_provider, emit, guarded, own_pikerd, print_table, run
+from .common import check_provider, emit, guarded, own_pikerd, run
 from .options import CONTEXT, client_options
+from .table import print_table
 
 __all__ = ['search']
 

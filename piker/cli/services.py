@@ -12,8 +12,9 @@ import msgspec
 from ..data.status import TreeReport, report
 from ..messages import FeedStatus, RecordStatus, StoreStatus
 from ..service import Tree, open_tree
-from .common import emit, guarded, print_table, run
+from .common import emit, guarded, run
 from .options import CONTEXT, client_options
+from .table import print_table
 
 __all__ = ['services']
 
@@ -30,9 +31,7 @@ _ROUTINE = frozenset({
     '--stop', metavar='DAEMON', help='End one daemon, e.g. brokerd.sim.'
 )
 @guarded
-def services(
-    registry: str, as_json: bool, stop: str | None
-) -> None:
+def services(registry: str, as_json: bool, stop: str | None) -> None:
     """
     Show the tree: its daemons, feeds, what is stored of them, and clients.
 

@@ -19,7 +19,13 @@ from desk_tools import FakeEms, order, snapshot_of
 from piker.cli.desk.line import parse
 from piker.cli.ems import client as ems_client
 from piker.cli.ems.client import find_dialog
-from piker.cli.ems.words import amount, dialog_object, money, new_oid
+from piker.cli.ems.words import (
+    amount,
+    dialog_object,
+    money,
+    new_oid,
+    note_text,
+)
 from piker.clock import SystemClock
 from piker.errors import BadInput, RiskRefused
 from piker.orders import (
@@ -324,6 +330,29 @@ def test_cancel(client: FakeEms) -> None:
     assert "no order 'nope'" in run('cancel', 'nope', code=2)[0]
 
 
+def test_prices_stand_in_line(client: FakeEms) -> None:
+    """As many places for each price of a symbol."""
+    first = client.fills[0]
+    client.fills.append(msgspec.structs.replace(
+        first, trade_id='2', price=Decimal('100.505')
+    ))
+    _, one, two = run('fills')
+    assert '  100.500  ' in one
+    assert '  100.505  ' in two
+
+
+def test_notes(client: FakeEms) -> None:
+    """Terms with their time, and no reason said twice."""
+    at_ns = 1_790_000_000_000_000_000
+    assert note_text(order('x', tif=Tif.GTD, good_till_ns=at_ns)) == (
+        'till 2026-09-21 14:13:20'
+    )
+    assert note_text(order(
+        'x', post_only=True, reason='post-only, but 5 would take'
+    )) == 'post-only, but 5 would take'
+    assert note_text(order('x', dark=True, reason='no')) == 'dark: no'
+
+
 def test_cancelled_late(
     client: FakeEms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,7 +365,9 @@ def test_cancelled_late(
 
 def test_halt_names_accounts(client: FakeEms) -> None:
     client.dialogs.clear()
-    assert run('halt', '--reason', 'lunch') == ['all accounts: halted']
+    assert run('halt', '--reason', 'lunch') == [
+        'all accounts: halted, 0 open orders ended'
+    ]
     assert client.calls[-1] == ('halt', {'account': '', 'reason': 'lunch'})
     assert "no account 'nobody'" in run(
         'halt', '-a', 'nobody', code=2
@@ -347,7 +378,7 @@ def test_halt_names_accounts(client: FakeEms) -> None:
 def test_drop_alert(client: FakeEms) -> None:
     assert run('drop-alert', 'a1') == ['a1: dropped']
     assert client.calls == [('drop_alert', {'aid': 'a1'})]
-    assert '0 alerts' in run('drop-alert', 'zzz', code=2)[0]
+    assert "no alert 'zzz'" in run('drop-alert', 'zzz', code=2)[0]
 
 
 def test_terminal_library_is_not_loaded() -> None:

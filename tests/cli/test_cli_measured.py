@@ -150,7 +150,7 @@ def test_on_a_tree() -> None:
         head, *rows = done.stdout.splitlines()
         assert head.split()[0] == 'time'
         assert 'no more than' in done.stderr
-        assert 'missing' not in done.stderr
+        assert 'not there' not in done.stderr
         assert len(rows) > 3
         bars = cli.objects(
             'piker', 'bars', 'btcusdt.sim', '--by', 'trades=3', '--json',

@@ -18,7 +18,7 @@ COLUMNS: dict[str, list[Column]] = {
         _C('age', True, 2, 6), _C('state', most=60),
     ],
     'orders': [
-        _C('oid', rank=2, most=16), _C('account', rank=3),
+        _C('oid', rank=3, most=16), _C('account', rank=2),
         _C('symbol', least=12), _C('side', least=4),
         _C('type', rank=1, least=6), _C('size', True, least=7),
         _C('price', True, least=9), _C('trigger', True, 1, 7),

@@ -80,6 +80,7 @@ class Desk:
         self.cols = 80
         self._history = History()
         self._refused = ('', '')
+        self._said: deque[tuple[str, ...]] = deque(maxlen=_MOST_LOG)
         self._answer: Callable[[], Any] | None = None
         self._pasting = False
         self._message: tuple[int, str, str] = (0, '', '')
@@ -127,6 +128,7 @@ class Desk:
             # an instrument, by which prices are written.
             self._mirror, self._known = ems.dialogs, known
             self._changed = True
+        self._drop_refused()
         changed, self._changed = self._changed, False
         if changed:
             quotes.want(rows.wanted_symbols(ems, self.watched))
@@ -145,6 +147,14 @@ class Desk:
             show('fills', rows.fill_rows(ems.fills, quotes))
             show('balances', rows.balance_rows(ems))
         show('log', rows.log_rows(self._log))
+
+    def _drop_refused(self) -> None:
+        """Watch no more what no feed can be had of."""
+        for watched in self.quotes.all():
+            if watched.refused and watched.symbol in self.watched:
+                self.watched.remove(watched.symbol)
+                self.tell(watched.trouble, 'error')
+                self._changed = True
 
     def _show(self, name: str, found: list[Any], note: str = '') -> None:
         self.dirty |= self.panels[name].show(found, note)
@@ -173,8 +183,9 @@ class Desk:
         """Something that ``emsd`` told of."""
         self._changed = True
         news = news_of(event)
-        if news is None:
+        if news is None or (news.once and news.once in self._said):
             return
+        self._said.append(news.once)
         if news.told:
             self.tell(news.text, news.attr)
         else:

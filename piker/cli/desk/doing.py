@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ...errors import BadInput
 from ..common import check_symbols
 from ..ems.alerts import alert_side
-from ..ems.client import check_account, find_dialog
-from ..ems.words import amount
+from ..ems.client import check_account, find_dialog, newest
+from ..ems.words import amount, new_oid
 from .line import Parsed, brief
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _place(desk: Desk, parsed: Parsed) -> None:
     order, ems = requests[0], desk.ems
 
     async def work() -> str:
-        views = await ems.submit_all(requests)
+        views = newest(ems, await ems.submit_all(requests))
         return f'{order.oid}: {brief(order)}: {views[0].status}'
 
     if order.account in ems.live:
@@ -159,7 +159,8 @@ def _alert(desk: Desk, parsed: Parsed) -> None:
 
     async def work() -> str:
         alert = await desk.ems.alert(
-            symbol, values['price'], side=side, note=values['note']
+            symbol, values['price'], side=side, note=values['note'],
+            aid=new_oid(),
         )
         return f'alert: {alert.symbol} {alert.side} {amount(alert.price)}'
 

@@ -16,7 +16,8 @@ __all__ = ['News', 'news_of']
 class News:
     """
     ``time_ns`` is 0 for what is new now; ``told`` is said above the line as
-    well as in the log, ``rings`` is also heard.
+    well as in the log, ``rings`` is also heard; news of the same ``once`` are
+    told once.
     """
 
     text: str
@@ -24,6 +25,23 @@ class News:
     time_ns: int = 0
     told: bool = False
     rings: bool = False
+    once: tuple[str, ...] = ()
+
+
+def _end_of(view: DialogView) -> News:
+    r = view.request
+    once = r.account, r.oid, view.status.value
+    if view.status is OrderStatus.REJECTED:
+        return News(
+            f'{r.oid} was rejected: {view.reason}', 'error', told=True,
+            once=once,
+        )
+    text = f'{r.oid}: {r.side} {amount(r.size)} {r.symbol} {view.status}'
+    if view.filled:
+        text += f', {amount(view.filled)} at {amount(view.average)}'
+    if view.reason:
+        text += f': {view.reason}'
+    return News(text, '', told=True, once=once)
 
 
 def news_of(event: Any) -> News | None:
@@ -37,11 +55,8 @@ def news_of(event: Any) -> News | None:
                 f'{event.symbol} filled at {amount(event.price)}',
                 event.side.value, event.time_ns,
             )
-        case DialogView(status=OrderStatus.REJECTED):
-            return News(
-                f'{event.request.oid} was rejected: {event.reason}',
-                'error', told=True,
-            )
+        case DialogView() if event.status.final:
+            return _end_of(event)
         case Alert() if event.fired_ns:
             note = f': {event.note}' if event.note else ''
             return News(

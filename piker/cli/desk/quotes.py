@@ -34,6 +34,8 @@ class Watched:
         self.symbol = symbol
         self.flume: Flume | None = None
         self.trouble = ''
+        # Asking again would not help.
+        self.refused = False
         self.way = 0  # of the last change of the price: 1 up, -1 down
         self._last = 0.0
         self.scope = trio.CancelScope()
@@ -117,6 +119,6 @@ class Quotes:
                     watched.trouble = str(err)
                     log.warning('%s: %s', watched.symbol, err)
                     if isinstance(err, BadInput):
-                        # The same again would say the same.
+                        watched.refused = True
                         return
                 await trio.sleep(_AGAIN_S)

@@ -19,7 +19,7 @@ from ...orders import (
     OrderType,
     PositionView,
 )
-from ..ems.words import amount, money, state_text, terms_text
+from ..ems.words import amount, money, note_text, state_text
 from .columns import COLUMNS
 from .quotes import Quotes, Watched
 from .table import Cell, Row
@@ -154,7 +154,7 @@ def _order_row(view: DialogView, quotes: Quotes) -> Row:
         (dim, trigger), (dim, amount(view.filled)),
         (dim, _price(i, view.average) if view.filled else ''),
         (attr, status), (dim, _clock(view.made_ns)), (dim, view.client),
-        (dim, ': '.join(filter(None, (terms_text(r), view.reason)))),
+        (dim, note_text(view)),
     ))
 
 
@@ -251,7 +251,7 @@ def balance_rows(ems: EmsClient) -> list[Row]:
     for name, view in sorted(ems.accounts.items()):
         state: Cell = ('up', 'ready') if view.ready else ('faint', 'idle')
         if view.halted:
-            state = ('warn', f'halted: {view.halted}')
+            state = ('warn', 'halted')
         for asset, balance in sorted(view.balances.items()):
             if balance.total:
                 rows.append(Row((name, asset), (

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import urwid
 
+from ..table import clean
+
 __all__ = ['Cell', 'Column', 'Line', 'Row', 'Table', 'clean', 'fit']
 
 Cell = tuple[str, str]  # (attribute, text)
@@ -38,11 +40,6 @@ class Row:
 
     key: tuple[str, ...]
     cells: tuple[Cell, ...]
-
-
-def clean(text: str) -> str:
-    """Without what a terminal would take for a command."""
-    return ''.join(c if c.isprintable() else '·' for c in text)
 
 
 def fit(text: str, width: int, right: bool = False) -> str:

@@ -14,7 +14,7 @@ from ..common import check_symbols, emit, guarded
 from ..options import CONTEXT, client_options
 from .client import with_ems
 from .lists import print_alerts
-from .words import NUMBER
+from .words import NUMBER, new_oid
 
 __all__ = ['COMMANDS', 'alert_side']
 
@@ -40,7 +40,9 @@ def alert(
     side = alert_side(above, below)
 
     async def work(client: EmsClient) -> None:
-        made = await client.alert(symbol.lower(), price, side=side, note=note)
+        made = await client.alert(
+            symbol.lower(), price, side=side, note=note, aid=new_oid()
+        )
         if as_json:
             emit(made)
         else:
@@ -61,6 +63,21 @@ def alert_side(above: bool, below: bool) -> str:
     return side.value
 
 
+def _find(client: EmsClient, name: str) -> str:
+    if name in client.alerts:
+        return name
+    found = [aid for aid in client.alerts if aid.startswith(name)]
+    if not found:
+        raise BadInput(
+            f'there is no alert {name!r}: see `piker ems alerts`'
+        )
+    if len(found) > 1:
+        raise BadInput(
+            f'{name!r} may be any of {len(found)} alerts: write more of it'
+        )
+    return found[0]
+
+
 @click.command('drop-alert', context_settings=CONTEXT)
 @click.argument('aids', nargs=-1, required=True, metavar='ALERT...')
 @client_options
@@ -76,17 +93,12 @@ def drop_alert(
 
     async def work(client: EmsClient) -> None:
         for name in aids:
-            found = [aid for aid in client.alerts if aid.startswith(name)]
-            if len(found) != 1:
-                raise BadInput(
-                    f'{name!r} is the beginning of {len(found)} alerts: see '
-                    '`piker ems alerts`'
-                )
-            await client.drop_alert(found[0])
+            aid = _find(client, name)
+            await client.drop_alert(aid)
             if as_json:
-                emit({'aid': found[0]})
+                emit({'aid': aid})
             else:
-                click.echo(f'{found[0]}: dropped')
+                click.echo(f'{aid}: dropped')
 
     with_ems(registry, work)
 

@@ -12,10 +12,11 @@ import click
 from ...clearing import EmsClient
 from ...clock import format_ns
 from ...orders import Alert, DialogView, Fill, PositionView
-from ..common import check_symbols, emit, guarded, print_table, run
+from ..common import check_symbols, emit, guarded, run
 from ..options import CONTEXT, client_options
+from ..table import print_table
 from .client import any_account, check_account, open_for_listing
-from .words import amount, dialog_object, money, state_text, terms_text
+from .words import amount, dialog_object, even, money, note_text, state_text
 
 __all__ = ['COMMANDS', 'print_alerts', 'show_orders']
 
@@ -67,10 +68,10 @@ def show_orders(views: Sequence[DialogView], as_json: bool) -> None:
 
 def _print_orders(views: Sequence[DialogView]) -> None:
     print_table('', [
-        ('oid', 'left'), ('account', 'left'), ('symbol', 'left'),
-        ('side', 'left'), ('type', 'left'), ('size', 'right'),
-        ('price', 'right'), ('trigger', 'right'), ('filled', 'right'),
-        ('average', 'right'), ('status', 'left'), ('note', 'left'),
+        ('oid', 'left'), ('account', 'left', 3), ('symbol', 'left'),
+        ('side', 'left'), ('type', 'left', 2), ('size', 'right'),
+        ('price', 'right'), ('trigger', 'right'), ('filled', 'right', 1),
+        ('average', 'right', 4), ('status', 'left'), ('note', 'left', 5),
     ], [_order_row(view) for view in views])
 
 
@@ -81,7 +82,7 @@ def _order_row(view: DialogView) -> list[str]:
         r.oid, r.account, r.symbol, r.side.value, r.type.value,
         amount(r.size), amount(r.price), trigger, amount(view.filled),
         amount(view.average) if view.filled else '', state_text(view),
-        ': '.join(filter(None, (terms_text(r), view.reason))),
+        note_text(view),
     ]
 
 
@@ -118,8 +119,9 @@ def orders(
 def _print_positions(views: Sequence[PositionView]) -> None:
     print_table('', [
         ('account', 'left'), ('symbol', 'left'), ('size', 'right'),
-        ('average', 'right'), ('mark', 'right'), ('unrealised', 'right'),
-        ('realised', 'right'), ('fees', 'right'), ('', 'left'),
+        ('average', 'right', 1), ('mark', 'right', 2),
+        ('unrealised', 'right'), ('realised', 'right', 3),
+        ('fees', 'right', 4), ('', 'left'),
     ], [
         [
             p.account, p.symbol, amount(p.size), amount(p.average),
@@ -156,17 +158,21 @@ def positions(
 
 
 def _print_fills(fills_: Sequence[Fill]) -> None:
+    symbols = [f.symbol for f in fills_]
+    sizes = even([f.size for f in fills_], symbols)
+    prices = even([f.price for f in fills_], symbols)
     print_table('', [
-        ('time (UTC)', 'left'), ('account', 'left'), ('symbol', 'left'),
+        ('time (UTC)', 'left'), ('account', 'left', 2), ('symbol', 'left'),
         ('side', 'left'), ('size', 'right'), ('price', 'right'),
-        ('fee', 'right'), ('', 'left'), ('', 'left'), ('oid', 'left'),
+        ('fee', 'right', 1), ('', 'left', 1), ('', 'left', 3),
+        ('oid', 'left', 4),
     ], [
         [
             format_ns(f.time_ns), f.account, f.symbol, f.side.value,
-            amount(f.size), amount(f.price), amount(f.fee),
-            f.fee_asset.lower(), 'maker' if f.maker else 'taker', f.oid,
+            size, price, amount(f.fee), f.fee_asset.lower(),
+            'maker' if f.maker else 'taker', f.oid,
         ]
-        for f in fills_
+        for f, size, price in zip(fills_, sizes, prices, strict=True)
     ])
 
 

@@ -13,7 +13,7 @@ from ...errors import VenueRefused
 from ...orders import OrderRequest, OrderSide, OrderStatus
 from ..common import guarded
 from ..options import CONTEXT, client_options, given
-from .client import SETTLE_S, newest, settled, with_ems
+from .client import SETTLE_S, check_account, newest, settled, with_ems
 from .lists import show_orders
 from .orders import ORDER, order_requests
 
@@ -52,8 +52,9 @@ async def _place(
     wait: bool,
     as_json: bool,
 ) -> None:
-    views = await client.submit_all(requests)
     order = requests[0]
+    check_account(client, order.account)
+    views = await client.submit_all(requests)
     if wait:
         await client.closed(order.oid, account=order.account)
     await settled(client, views, lambda view: view.status not in {

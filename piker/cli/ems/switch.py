@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from ...clearing import EmsClient
-from ..common import emit, guarded
+from ..common import counted, emit, guarded
 from ..options import CONTEXT, client_options
 from .client import (
     any_account,
@@ -39,12 +39,19 @@ def halt(
 
     async def work(client: EmsClient) -> None:
         check_account(client, account)
+        open_ = [
+            v for v in client.dialogs.values()
+            if not v.status.final and account in {'', v.request.account}
+        ]
         await client.halt(account, reason)
-        views = [v for v in client.dialogs.values() if not v.status.final]
-        _tell(client, as_json, f'{account or "all accounts"}: halted')
-        mine = [v for v in views if account in {'', v.request.account}]
-        await settled(client, mine, lambda view: view.status.final)
-        check_over(newest(client, mine))
+        await settled(client, open_, lambda view: view.status.final)
+        views = newest(client, open_)
+        over = sum(view.status.final for view in views)
+        _tell(
+            client, as_json, f'{account or "all accounts"}: halted, '
+            f'{counted(over, "open order")} ended'
+        )
+        check_over(views)
 
     with_ems(registry, work)
 

@@ -4,14 +4,14 @@ Orders in words and numbers: how they are written, and how they are shown.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
 import msgspec
 
-from ...clock import NS_PER_S, SystemClock, parse_time
+from ...clock import NS_PER_S, SystemClock, format_ns, parse_time
 from ...orders import DialogView, OrderRequest
 
 __all__ = [
@@ -19,8 +19,10 @@ __all__ = [
     'TILL',
     'amount',
     'dialog_object',
+    'even',
     'money',
     'new_oid',
+    'note_text',
     'state_text',
     'terms_text',
 ]
@@ -32,7 +34,7 @@ _SPANS_S = {'s': 1, 'm': 60, 'h': 3600, 'd': 86_400}
 
 
 def new_oid() -> str:
-    """A name for an order that a person can read out: 12 letters, 59 bits."""
+    """A name that a person can read out: 12 letters, 59 bits."""
     return ''.join(secrets.choice(_LETTERS) for _ in range(12))
 
 
@@ -91,6 +93,19 @@ def amount(value: Decimal | None) -> str:
     return text.rstrip('0').rstrip('.') if '.' in text else text
 
 
+def even(values: Sequence[Decimal], groups: Sequence[str]) -> list[str]:
+    """`amount` of each, with as many places as others of its group have."""
+    texts = [amount(value) for value in values]
+    places: dict[str, int] = {}
+    for text, group in zip(texts, groups, strict=True):
+        have = len(text.partition('.')[2])
+        places[group] = max(have, places.get(group, 0))
+    return [
+        f'{Decimal(text):.{places[group]}f}'
+        for text, group in zip(texts, groups, strict=True)
+    ]
+
+
 def _fine(value: Decimal) -> bool:
     exponent = value.as_tuple().exponent
     return isinstance(exponent, int) and exponent < -8
@@ -120,9 +135,21 @@ def _states(view: DialogView) -> Iterator[str]:
         yield 'foreign'
 
 
+def note_text(view: DialogView) -> str:
+    """What else an order says, and why it stands where it does."""
+    terms = terms_text(view.request)
+    if view.reason.startswith(terms):
+        return view.reason
+    return ': '.join(filter(None, (terms, view.reason)))
+
+
 def terms_text(request: OrderRequest) -> str:
-    """What else an order says: ``gtd 12:00:00 post-only oco x``."""
+    """What else an order says: ``till 12:00:00 post-only oco x``."""
     words = [] if request.tif == 'gtc' else [request.tif.value]
+    if request.good_till_ns:
+        till = format_ns(request.good_till_ns)[:19]
+        today = format_ns(SystemClock().now_ns())[:11]
+        words = [f'till {till.removeprefix(today)}']
     if request.post_only:
         words.append('post-only')
     if request.dark:

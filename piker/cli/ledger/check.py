@@ -15,8 +15,9 @@ from ...clock import SystemClock
 from ...errors import BadInput, PikerError
 from ...messages import unpack
 from ...service import Tree, TreeClient, open_tree
-from ..common import emit, print_table, run, write_line
+from ..common import emit, run, write_line
 from ..options import CONTEXT, json_option, registry_option
+from ..table import print_table
 from .tools import Source, account_option, source_options
 
 __all__ = ['check']

@@ -12,6 +12,7 @@ import click
 from ...clearing.beancount import to_beancount
 from ...clearing.ledger import Ledger, frame
 from ...errors import BadInput, StorageError
+from ..common import check_writable, counted
 from ..options import CONTEXT
 from .tools import Range, Source, fill_options
 
@@ -41,11 +42,12 @@ def export(
             f'{form or file.name!r} is not a format: name one with --format, '
             f'{", ".join(_FORMATS)}'
         )
+    check_writable(file)
     found = source.read(wanted.account)
     make = _beancount if form == 'beancount' else _table
     _write(file, make(found, wanted, form))
     count = sum(1 for _ in wanted.rows(found))
-    click.echo(f'{count:,} fills written to {file}', err=True)
+    click.echo(f'{counted(count, "fill")} written to {file}', err=True)
 
 
 def _table(found: Ledger, wanted: Range, form: str) -> bytes:

@@ -12,8 +12,9 @@ import msgspec
 
 from ...clearing.ledger import By, LedgerRow, PnlRow, pnl
 from ...clock import format_ns
-from ..common import emit, print_table
+from ..common import emit
 from ..options import CONTEXT, json_option, refuse_misplaced
+from ..table import print_table
 from .check import check
 from .export import export
 from .tools import Range, Source, exact, fill_options, money
@@ -44,10 +45,11 @@ def ledger(
         return
     _say_if_none(source, rows)
     print_table('', [
-        ('time (UTC)', 'left'), ('account', 'left'), ('symbol', 'left'),
+        ('time (UTC)', 'left'), ('account', 'left', 3), ('symbol', 'left'),
         ('side', 'left'), ('size', 'right'), ('price', 'right'),
-        ('fee', 'right'), ('position', 'right'), ('realised', 'right'),
-        ('total', 'right'), ('', 'left'), ('order', 'left'),
+        ('fee', 'right', 5), ('position', 'right', 2),
+        ('realised', 'right', 1), ('total', 'right', 4), ('', 'left', 1),
+        ('order', 'left', 6),
     ], [_row_cells(row) for row in rows])
 
 
@@ -94,7 +96,9 @@ def pnl_(by: By, as_json: bool, wanted: Range, source: Source) -> None:
         return
     _say_if_none(source, found)
     columns = _PNL_COLUMNS[by]
-    print_table('', [(c, _PNL_CELLS[c][0]) for c in columns], [
+    print_table('', [
+        (c, _PNL_CELLS[c][0], _PNL_RANKS.get(c, 0)) for c in columns
+    ], [
         [_PNL_CELLS[c][1](row) for c in columns] for row in found
     ])
 
@@ -114,6 +118,11 @@ _PNL_CELLS: dict[str, tuple[str, Callable[[PnlRow], str]]] = {
     'other fees': ('left', lambda row: ', '.join(
         f'{exact(fee)} {asset}' for asset, fee in row.other_fees.items()
     )),
+}
+# What can be done without where there is no room.
+_PNL_RANKS = {
+    'account': 2, 'fills': 3, 'bought': 5, 'sold': 5, 'turnover': 4,
+    'other fees': 1,
 }
 _PNL_COLUMNS = {
     'both': list(_PNL_CELLS),

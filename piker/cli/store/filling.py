@@ -11,7 +11,7 @@ import click
 
 from ...clock import NS_PER_S, SystemClock
 from ...service import Tree, open_tree
-from ..common import own_pikerd, run
+from ..common import counted, own_pikerd, run
 from ..options import CONTEXT, registry_option
 from .tools import (
     kind_argument,
@@ -32,9 +32,9 @@ __all__ = ['COMMANDS']
 @click.command(context_settings=CONTEXT)
 @symbol_argument
 @kind_argument
-@time_options
 @registry_option
 @store_options
+@time_options
 def fill(
     symbol: str,
     kind: str,
@@ -50,6 +50,9 @@ def fill(
     With --start or --end also before the first and after the last bar.
     """
     period_s = period_of(symbol, kind)
+    if start is None or end is None:
+        # Between what is stored: something has to be.
+        where.info(symbol, kind)
     if end is not None:
         # what is not over yet, nobody has
         period_ns = period_s * NS_PER_S
@@ -65,8 +68,8 @@ def fill(
         ))
     say(
         as_json,
-        f'{found.filled:,} of {found.missing:,} missing bars in '
-        f'{found.gaps} gaps filled',
+        f'{found.filled:,} of {counted(found.missing, "missing bar")} in '
+        f'{counted(found.gaps, "gap")} filled',
         **found._asdict(),
     )
 

@@ -10,8 +10,9 @@ import click
 
 from ...clock import format_ns
 from ...data.storage.names import TICKS, TableId
-from ..common import emit, print_table
+from ..common import emit
 from ..options import CONTEXT
+from ..table import print_table
 from .tools import (
     kind_argument,
     period_of,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ...data.storage import Store
 
 __all__ = ['COMMANDS']
+
+_NO_COUNTS = frozenset({'newest_trade_id', 'version'})
 
 
 @click.command('ls', context_settings=CONTEXT)
@@ -41,7 +44,7 @@ def list_(where: Store, as_json: bool) -> None:
         return
     print_table(f'tables under {where.root}', [
         ('symbol', 'left'), ('kind', 'left'), ('rows', 'right'),
-        ('files', 'right'), ('MiB', 'right'), ('first (UTC)', 'left'),
+        ('files', 'right', 2), ('MiB', 'right', 1), ('first (UTC)', 'left'),
         ('last (UTC)', 'left'),
     ], [
         [
@@ -72,15 +75,16 @@ def info(symbol: str, kind: str, where: Store, as_json: bool) -> None:
     for name, value in found.items():
         if name.endswith('_ns'):
             name, value = name.removesuffix('_ns'), format_ns(value)
-        shown = f'{value:,}' if isinstance(value, int) else value
+        counts = isinstance(value, int) and name not in _NO_COUNTS
+        shown = f'{value:,}' if counts else value
         click.echo(f'{name.replace("_", " "):16} {shown}')
 
 
 @click.command(context_settings=CONTEXT)
 @symbol_argument
 @kind_argument
-@time_options
 @store_options
+@time_options
 def gaps(
     symbol: str,
     kind: str,

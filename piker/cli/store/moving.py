@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...data.storage.names import TableId
+from ..common import check_writable, counted
 from ..options import CONTEXT
 from .tools import (
     format_option,
@@ -28,10 +29,10 @@ __all__ = ['COMMANDS']
 @click.command(context_settings=CONTEXT)
 @symbol_argument
 @click.argument('kind')
-@click.argument('file', type=click.Path(path_type=Path))
+@click.argument('file', type=click.Path(path_type=Path, dir_okay=False))
 @format_option
-@time_options
 @store_options
+@time_options
 def export(
     symbol: str,
     kind: str,
@@ -46,13 +47,14 @@ def export(
     from ...data.storage.transfer import export_table
 
     total = where.info(symbol, kind).rows
+    check_writable(file)
     with progress_of('exporting', total, as_json) as progress:
         rows = export_table(
             where, TableId.of(symbol, kind), file, form or '',
             start_ns=start, end_ns=end, progress=progress,
         )
     say(
-        as_json, f'{rows:,} rows written to {file}', rows=rows,
+        as_json, f'{counted(rows, "row")} written to {file}', rows=rows,
         file=str(file),
     )
 
@@ -75,7 +77,10 @@ def import_(
     from ...data.storage.transfer import import_table
 
     rows = import_table(where, TableId.of(symbol, kind), file, form or '')
-    say(as_json, f'{rows:,} rows stored as {symbol} {kind}', rows=rows)
+    say(
+        as_json, f'{counted(rows, "row")} stored as {symbol} {kind}',
+        rows=rows,
+    )
 
 
 COMMANDS = (export, import_)

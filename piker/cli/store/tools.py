@@ -49,11 +49,28 @@ format_option = click.option(
     '--format', 'form', type=click.Choice(['parquet', 'csv']), default=None,
     help='By default what the name of FILE ends in.',
 )
-time_options = range_options('--start', '--end')
 root_option = click.option(
     '--root', metavar='DIR|URL', default=None,
     help='Root of the tables; by default storage.root of the settings.',
 )
+
+
+def time_options(function: F) -> F:
+    """``--start`` and ``--end``, which must be in this order."""
+
+    @wraps(function)
+    def wrapper(
+        *args: Any, start: int | None, end: int | None, **values: Any
+    ) -> Any:
+        if start is not None and end is not None and end <= start:
+            raise BadInput(
+                f'--end {format_ns(end)[:19]} is not after --start '
+                f'{format_ns(start)[:19]}'
+            )
+        return function(*args, start=start, end=end, **values)
+
+    add = range_options('--start', '--end')
+    return decorated(wrapper, add)  # type: ignore[no-any-return]
 
 
 def store_options(function: F) -> F:

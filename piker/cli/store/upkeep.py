@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...data.storage.names import TableId
+from ..common import ask, counted
 from ..options import CONTEXT
 from .tools import progress_of, say, store_options, symbol_argument
 
@@ -78,10 +79,8 @@ def delete(
     """Delete a table with all its rows."""
     found = where.info(symbol, kind)
     if not yes:
-        click.confirm(
-            f'Delete {found.rows:,} rows of {symbol} {kind} for good?',
-            abort=True, err=True,
-        )
+        rows = counted(found.rows, 'row')
+        ask(f'Delete {rows} of {symbol} {kind} for good?')
     where.delete(symbol, kind)
     say(as_json, f'deleted {symbol} {kind}', deleted=found.rows)
 
