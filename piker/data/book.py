@@ -22,6 +22,7 @@ from ..errors import DataError
 from .depth import COUNTERS as SYNC_COUNTERS
 from .depth import DepthSync
 from .shm import Segment
+from .signs import Signs, SignsWriter
 
 __all__ = [
     'BOOK_DTYPE',
@@ -38,7 +39,7 @@ BOOK_DTYPE: np.dtype[Any] = np.dtype([
 ])
 
 # header words
-_STARTED, _FINISHED, _BEAT, _HEARD = range(4)
+_STARTED, _FINISHED = range(2)
 _COUNTS = 8  # words 8..31: counters by name
 _COPIES = 32  # words 32.. and 48..: what belongs to each copy
 _COPY_WORDS = 16
@@ -105,7 +106,7 @@ class Book:
         return float(self.asks.price[0]) if len(self.asks.price) else 0.0
 
 
-class BookReader:
+class BookReader(Signs):
     """A mapped book; every read is of one finished copy."""
 
     def __init__(self, segment: Segment) -> None:
@@ -166,27 +167,12 @@ class BookReader:
         )
 
     @property
-    def reason(self) -> str:
-        """Why the book is not live, as the writer knows it; else empty."""
-        return self._segment.note
-
-    @property
-    def beat_ns(self) -> int:
-        """When the writer last showed that it is alive (its wall clock)."""
-        return self._words[_BEAT]
-
-    @property
-    def heard_ns(self) -> int:
-        """When anything last came over the book's connection."""
-        return self._words[_HEARD]
-
-    @property
     def counters(self) -> dict[str, int]:
         """Everything the writer counted, by name."""
         return {name: self._words[at] for name, at in _COUNT_AT.items()}
 
 
-class BookWriter:
+class BookWriter(SignsWriter):
     """The one writer of a book of at most ``levels`` a side."""
 
     def __init__(self, name: str, instrument: str, levels: int) -> None:
@@ -236,17 +222,6 @@ class BookWriter:
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter of the writer's own."""
         self._words[_COUNT_AT[name]] += by
-
-    def heard(self, now_ns: int) -> None:
-        """Note that the connection is alive."""
-        self._words[_HEARD] = now_ns
-
-    def beat(self, now_ns: int) -> None:
-        """Show readers that this writer is alive."""
-        self._words[_BEAT] = now_ns
-
-    def unlink(self) -> None:
-        self.segment.unlink()
 
 
 def ladder(book: Book) -> Iterator[tuple[str, float, float, float]]:

@@ -66,7 +66,7 @@ class BookFlume(Handle[BookInfo, BookReader]):
         return BookStream(self)
 
 
-class BookStream(SleepingStream):
+class BookStream(SleepingStream[BookFlume]):
     """
     An async iterator over the states of a book, as `Book`.
 
@@ -76,14 +76,8 @@ class BookStream(SleepingStream):
     time may wait in it.
     """
 
-    def __init__(self, flume: BookFlume) -> None:
-        self._flume = flume
-        self._follow()
-
-    def _follow(self) -> None:
-        """Go over to the memory that the flume is bound to now."""
-        self._rebound = self._flume._rebound
-        self._info = self._flume._info
+    def _begin(self) -> None:
+        super()._begin()
         self._reader = self._flume._reader
         self._seen = -1
         self._ended = False
@@ -95,8 +89,7 @@ class BookStream(SleepingStream):
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             if self._ended:
-                await self._rebound.wait()
-                self._follow()
+                await self._next_life()
             if self._reader.version != self._seen:
                 book = self._reader.read(self._flume.levels)
                 self._seen = book.version

@@ -6,8 +6,8 @@ look-ups; every further client of the same instrument only adds its name.
 """
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import trio
@@ -18,16 +18,17 @@ from ..errors import NoSuchSymbol, did_you_mean
 from ..instruments import Instrument, InstrumentId
 from ..messages import FeedStatus
 from .backend import Backend
+from .books import Books
 from .gapfill import GapFiller
-from .keeping import START_TIMEOUT_S, drop_unused, failure_of, wait_ready
+from .keeping import Keeper
 from .live import LiveFeed
-from .livebook import Books
 from .sampling import Sampler
 from .source import BarSource
 from .storage import StoreClient
 from .wake import WakerHub
 
 __all__ = ['Bus', 'open_bus']
+
 
 class Bus:
     """The feeds of one provider; made by `open_bus`."""
@@ -50,10 +51,11 @@ class Bus:
         self._clock = clock
         self._prefix = prefix
         self._settings = settings
-        self._nursery = nursery
-        self._feeds: dict[str, LiveFeed] = {}
-        self._scopes: dict[str, trio.CancelScope] = {}
-        self._keys = 0
+        self._keeper = Keeper(
+            'feed', self._make, clock, settings['linger_s'], nursery,
+            self._run,
+        )
+        self.drop_unused = self._keeper.drop_unused
         self.books = Books(
             backend, clock, prefix, self.hub, settings, nursery,
             self.instrument,
@@ -78,20 +80,8 @@ class Bus:
 
         Raises `NoSuchSymbol`, or `VenueError` if the venue cannot serve it.
         """
-        instrument = await self.instrument(symbol)
-        feed = self._feeds.get(instrument.id)
-        if feed is None:
-            # No checkpoint between look-up and entry: that is the lock.
-            feed = self._make(instrument)
-            self._feeds[instrument.id] = feed
-            self._nursery.start_soon(self._keep, feed)
-        feed.unused_since_ns = self._clock.now_ns()
-        await wait_ready(feed, 'feed', lambda: (
-            f'no data within {START_TIMEOUT_S:.0f} s: the stream of '
-            f'{self.backend.name} cannot be reached'
-        ))
-        # Whoever waited for long gets its time to register all the same.
-        feed.unused_since_ns = self._clock.now_ns()
+        feed = self._keeper.find(await self.instrument(symbol))
+        await self._keeper.wait(feed)
         return feed
 
     def _make(self, instrument: Instrument) -> LiveFeed:
@@ -111,58 +101,31 @@ class Bus:
             stale_after_s=settings['stale_after_s'],
         )
 
-    async def _keep(self, feed: LiveFeed) -> None:
-        """Run a feed; its failure ends it alone and is told to who asks."""
-        name = feed.instrument.id
-        try:
-            async with trio.open_nursery() as nursery:
-                self._scopes[name] = nursery.cancel_scope
-                if self._filler is not None:
-                    nursery.start_soon(self._filler.fill, feed)
-                await feed.run()
-        except Exception as err:
-            feed.error = failure_of(name, 'feed', err)
-        finally:
-            self._feeds.pop(name, None)
-            self._scopes.pop(name, None)
+    async def _run(self, feed: LiveFeed) -> None:
+        """A feed's life, and the filling of its older gaps beside it."""
+        async with trio.open_nursery() as nursery:
+            if self._filler is not None:
+                nursery.start_soon(self._filler.fill, feed)
+            await feed.run()
 
-    @contextmanager
-    def registered(self, feeds: list[LiveFeed], client: str) -> Iterator[None]:
+    def registered(
+        self, feeds: list[LiveFeed], client: str
+    ) -> AbstractContextManager[None]:
         """Hold the feeds for a client."""
-        self._keys += 1
-        key = self._keys
-        for feed in feeds:
-            feed.subscribers[key] = client
-        try:
-            yield
-        finally:
-            for feed in feeds:
-                feed.subscribers.pop(key, None)
-                feed.unused_since_ns = self._clock.now_ns()
+        return self._keeper.held(feeds, client)
 
     def drop(self, symbol: str) -> bool:
         """End a feed and destroy its memory; whether it ran."""
-        scope = self._scopes.get(str(InstrumentId.parse(symbol)))
-        if scope is None:
-            return False
-        scope.cancel()
-        return True
+        return self._keeper.drop(str(InstrumentId.parse(symbol)))
 
     def status(self) -> list[FeedStatus]:
-        return [self._status(feed) for feed in self._feeds.values()]
+        return [self._status(feed) for feed in self._keeper]
 
     def _status(self, feed: LiveFeed) -> FeedStatus:
         if self._filler is None:
             return feed.status()
         gaps, bars = self._filler.left(feed.instrument.id)
         return replace(feed.status(), gaps_left=gaps, bars_left=bars)
-
-    async def drop_unused(self) -> None:
-        """End feeds that nobody has used for as long as the settings say."""
-        await drop_unused(
-            self._feeds, self._clock, self._settings['linger_s'],
-            lambda feed: self.drop(feed.instrument.id),
-        )
 
 
 @asynccontextmanager

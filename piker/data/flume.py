@@ -10,7 +10,7 @@ import numpy as np
 import trio
 
 from ..clock import NS_PER_S
-from ..errors import ActorDied, BadInput, SegmentGone
+from ..errors import ActorDied, BadInput, DataError, SegmentGone
 from ..instruments import Instrument
 from ..messages import FlumeInfo
 from .bars import Bars
@@ -21,6 +21,8 @@ from .ticks import FeedState, Kind, Quote, TickReader, Ticks
 __all__ = ['Flume', 'QuoteStream', 'TickStream']
 
 _DAY_NS = 86400 * NS_PER_S
+# Ticks of a run at most.
+_MOST = 1 << 14
 
 # Asks the daemon for (symbol, base period in s, bars there shall be).
 Extend = Callable[[str, int, int], Awaitable[None]]
@@ -40,6 +42,7 @@ class Flume(Handle[FlumeInfo, TickReader]):
         self._extend = extend
         self.instrument: Instrument = info.instrument
         self.bars = _Periods()
+        self._newest: Quote | None = None
         self._bind(info)
         self.first_quote: Quote = self.quote()
 
@@ -51,10 +54,20 @@ class Flume(Handle[FlumeInfo, TickReader]):
         self._bound(info, reader)
 
     def quote(self) -> Quote:
-        """The latest quote; its volume is that of the day that it is now."""
+        """
+        The latest quote; its volume is that of the day that it is now.
+
+        Where its writer died half-way, the one before until it is back.
+        """
         # before the quote: a day that begins in between has no volume yet
         day = self._reader.volume_day
-        quote = self._reader.quote()
+        try:
+            quote = self._newest = self._reader.quote()
+        except DataError:
+            # A writer died in the middle of it; there will be another one.
+            if self._newest is None:
+                raise
+            quote = self._newest
         # The sampler begins the day with a bar.  What comes late for the one
         # before still counts there, in the ring.
         today = (self.bars[1].next - 1) * NS_PER_S // _DAY_NS
@@ -110,7 +123,7 @@ class Flume(Handle[FlumeInfo, TickReader]):
         return TickStream(self, from_start)
 
 
-class TickStream(SleepingStream):
+class TickStream(SleepingStream[Flume]):
     """
     An async iterator over the ticks of a flume, as `Ticks` runs.
 
@@ -121,18 +134,19 @@ class TickStream(SleepingStream):
     """
 
     def __init__(self, flume: Flume, from_start: bool) -> None:
-        self._flume = flume
         self._from_start = from_start
-        self._resumed = False
-        self._last_trade = self._last_recv = -1
-        self._open()
+        # Id of the newest trade and the newest ``recv`` that were given.
+        self._given = (-1, -1)
+        # In a later life, ticks before this one may be among those given in
+        # the former one, up to `_before`.
+        self._caught_up = 0
+        self._before = self._given
+        super().__init__(flume)
 
-    def _open(self) -> None:
-        self._rebound = self._flume._rebound
-        self._info = self._flume._info
-        self._reader = TickReader.attach(
-            self._info.ticks, from_start=self._from_start
-        )
+    def _begin(self) -> None:
+        super()._begin()
+        # A place of its own in memory that is mapped: its name may be gone.
+        self._reader = self._flume._reader.another(from_start=self._from_start)
 
     def __aiter__(self) -> TickStream:
         return self
@@ -141,23 +155,34 @@ class TickStream(SleepingStream):
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             try:
-                run = self._reader.read()
+                behind = self._caught_up - self._reader.position
+                run = self._reader.read(min(behind, _MOST) if behind > 0
+                                        else _MOST)
                 if run is None:
                     await self._sleep()
                     continue
             except (ActorDied, SegmentGone):
-                await self._follow()
+                # All that the next ring holds, less what has been given.
+                self._from_start = True
+                await self._next_life()
+                self._caught_up = self._reader.written
+                self._before = self._given
                 continue
-            if self._resumed:
-                run = _unseen(run, self._last_trade, self._last_recv)
+            if behind > 0:
+                run = _unseen(run, *self._before)
                 if not len(run):
                     continue
-            self._last_recv = int(run.recv[-1])
-            trades = run.id[run.kind == Kind.TRADE]
-            if len(trades):
-                self._last_trade = int(trades[-1])
+            self._note(run)
             await trio.lowlevel.cancel_shielded_checkpoint()
             return run
+
+    def _note(self, run: Ticks) -> None:
+        """Remember how far ticks have been given."""
+        trade, recv = self._given
+        trades = run.id[run.kind == Kind.TRADE]
+        if len(trades):
+            trade = int(trades[-1])
+        self._given = trade, max(recv, int(run.recv.max()))
 
     async def _sleep(self) -> None:
         """Until there is more to read; raises `ActorDied`."""
@@ -165,21 +190,6 @@ class TickStream(SleepingStream):
             self._info.waker, self._info.ticks,
             lambda: bool(self._reader.pending),
         )
-
-    async def _follow(self) -> None:
-        """Go on in the ring of the daemon's next life."""
-        self.close()
-        while True:
-            await self._rebound.wait()
-            # All that the new ring holds, less what has been seen.
-            self._from_start = self._resumed = True
-            try:
-                self._open()
-            except SegmentGone:
-                # Restarted once more meanwhile.
-                self._rebound = self._flume._rebound
-                continue
-            return
 
 
 class QuoteStream:

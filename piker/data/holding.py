@@ -49,6 +49,7 @@ async def hold(
     `ActorDied` if the daemon does not come back.
     """
     started = False
+    problem = ''
     lost_at = trio.current_time()
     failures = 0
     while True:
@@ -65,12 +66,14 @@ async def hold(
             retry = isinstance(err, ActorDied | SegmentGone)
             if not started and not retry:
                 raise
+            problem = f': {err}'
             log.warning('%s', err)
         if failures == 0:
             lost_at = trio.current_time()
         elif trio.current_time() - lost_at > _GIVE_UP_S:
             raise ActorDied(
                 f'{daemon()} did not come back within {_GIVE_UP_S:.0f} s'
+                f'{problem}'
             )
         lose()
         await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
@@ -158,10 +161,33 @@ class Handle(Generic[T, R]):
         return self._reader.counters
 
 
-class SleepingStream:
-    """A stream that sleeps on a ring while there is nothing to read."""
+H = TypeVar('H', bound='Handle[Any, Any]')
+
+
+class SleepingStream(Generic[H]):
+    """
+    A stream that sleeps on a ring while there is nothing to read.
+
+    It reads the memory that its handle was bound to when it was begun, and
+    goes over to the next one when that has ended.
+    """
 
     _sleeper: Sleeper | None = None
+
+    def __init__(self, flume: H) -> None:
+        self._flume = flume
+        self._begin()
+
+    def _begin(self) -> None:
+        """Read what the handle is bound to now, from its beginning."""
+        self._rebound = self._flume._rebound
+        self._info = self._flume._info
+
+    async def _next_life(self) -> None:
+        """Once the handle is bound anew, `_begin` there."""
+        self.close()
+        await self._rebound.wait()
+        self._begin()
 
     def close(self) -> None:
         """Give up the place among the sleepers."""

@@ -1,15 +1,16 @@
 """
 What a daemon keeps for its clients: feeds and books, each by one task.
 
-Both are found by name, waited for until they are ready, ended by a failure
-that is told to whoever waits, and dropped after nobody has used them for a
-while.  Here is what that takes; `bus` and `livebook` say what is kept.
+All are found by name, made at the first request, waited for until they are
+ready, ended by a failure that is told to whoever waits, and dropped after
+nobody has used them for a while.  `bus` and `books` say what is kept.
 """
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
 
 import trio
 
@@ -17,26 +18,22 @@ from ..clock import NS_PER_S, Clock
 from ..errors import DataError, PikerError, VenueDown, as_piker_error
 from ..instruments import Instrument
 
-__all__ = [
-    'START_TIMEOUT_S',
-    'Kept',
-    'drop_unused',
-    'failure_of',
-    'wait_ready',
-]
+__all__ = ['Keeper', 'Kept']
 
 log = logging.getLogger(__name__)
 
 _LINGER_CHECK_S = 1.0
 # How long the first data of anything may take.
-START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 20.0
 
 
 class Kept(Protocol):
     """
     Something one task writes and any number of clients read.
 
-    ``closed`` is set when it has ended, with ``error`` if it failed.
+    ``ready`` is set once it can be read, ``closed`` when it has ended, with
+    ``error`` if it failed; ``problem`` is what keeps it from being ready, as
+    far as is known.
     """
 
     instrument: Instrument
@@ -46,62 +43,136 @@ class Kept(Protocol):
     subscribers: dict[int, str]
     unused_since_ns: int
 
+    @property
+    def problem(self) -> str: ...
+
+    async def run(self) -> None:
+        """Live until cancelled; its memory has no name afterwards."""
+
 
 K = TypeVar('K', bound=Kept)
 
 
-async def wait_ready(one: Kept, what: str, why: Callable[[], str]) -> None:
+class Keeper(Generic[K]):
     """
-    Wait until ``one`` is ready; raises why it ended, or `VenueDown`.
+    Those of one kind that run, and who uses them.
 
-    ``why`` completes the sentence that it has not come in time.
+    ``what`` names one in messages; ``make`` makes one, and ``run`` lives its
+    life, by default `Kept.run` alone.  Run `drop_unused` in a task.
     """
-    name = one.instrument.id
-    with trio.move_on_after(START_TIMEOUT_S):
-        async with trio.open_nursery() as nursery:
 
-            async def first(event: trio.Event) -> None:
-                await event.wait()
-                nursery.cancel_scope.cancel()
+    def __init__(
+        self,
+        what: str,
+        make: Callable[[Instrument], K],
+        clock: Clock,
+        linger_s: float,
+        nursery: trio.Nursery,
+        run: Callable[[K], Awaitable[None]] | None = None,
+    ) -> None:
+        self._what = what
+        self._make = make
+        self._run = run
+        self._clock = clock
+        self._linger_ns = int(linger_s * NS_PER_S)
+        self._nursery = nursery
+        self._kept: dict[str, tuple[K, trio.CancelScope]] = {}
+        self._keys = 0
 
-            nursery.start_soon(first, one.ready)
-            nursery.start_soon(first, one.closed)
-    if one.closed.is_set():
-        # The same words for each who waits, in an exception of its own.
-        err = one.error
-        raise type(err)(str(err)) if err else VenueDown(
-            f'{name}: the {what} ended'
-        )
-    if not one.ready.is_set():
-        raise VenueDown(f'{name}: {why()}')
+    def __iter__(self) -> Iterator[K]:
+        return iter([one for one, _ in self._kept.values()])
 
+    def find(self, instrument: Instrument) -> K:
+        """The one of an instrument, which may still be starting."""
+        name = instrument.id
+        if name not in self._kept:
+            # No checkpoint between look-up and entry: that is the lock.
+            one, scope = self._make(instrument), trio.CancelScope()
+            self._kept[name] = one, scope
+            self._nursery.start_soon(self._keep, one, scope)
+        one, _ = self._kept[name]
+        one.unused_since_ns = self._clock.now_ns()
+        return one
 
-def failure_of(name: str, what: str, err: Exception) -> PikerError:
-    """What to tell of an exception that ended it; logged here."""
-    known = as_piker_error(err)
-    if known is None:
-        log.error('%s: the %s broke', name, what, exc_info=err)
-        return DataError(f'{name}: the {what} broke: {err!r}')
-    log.warning('%s: the %s failed: %s', name, what, known)
-    return known
+    async def wait(self, one: K) -> None:
+        """Wait until it is ready; raises why it ended, or `VenueDown`."""
+        name = one.instrument.id
+        with trio.move_on_after(_START_TIMEOUT_S):
+            async with trio.open_nursery() as nursery:
 
+                async def first(event: trio.Event) -> None:
+                    await event.wait()
+                    nursery.cancel_scope.cancel()
 
-async def drop_unused(
-    kept: Mapping[str, K],
-    clock: Clock,
-    linger_s: float,
-    drop: Callable[[K], object],
-) -> None:
-    """End, for ever, what nobody has used for ``linger_s``."""
-    linger_ns = int(linger_s * NS_PER_S)
-    while True:
-        await trio.sleep(_LINGER_CHECK_S)
-        now = clock.now_ns()
-        for name, one in list(kept.items()):
-            unused = now - one.unused_since_ns
-            if not one.ready.is_set():
-                # somebody may be waiting for its start
-                unused -= int(START_TIMEOUT_S * NS_PER_S)
-            if not one.subscribers and unused > linger_ns:
-                log.info('%s: unused, dropping it', name)
-                drop(one)
+                nursery.start_soon(first, one.ready)
+                nursery.start_soon(first, one.closed)
+        if one.closed.is_set():
+            # The same words for each who waits, in an exception of its own.
+            err = one.error
+            raise type(err)(str(err)) if err else VenueDown(
+                f'{name}: the {self._what} ended'
+            )
+        if not one.ready.is_set():
+            raise VenueDown(
+                f'{name}: no data within {_START_TIMEOUT_S:.0f} s: '
+                f'{one.problem or "the stream cannot be reached"}'
+            )
+        # Whoever waited for long gets its time to register all the same.
+        one.unused_since_ns = self._clock.now_ns()
+
+    @contextmanager
+    def held(self, some: list[K], client: str) -> Iterator[None]:
+        """Hold these for a client."""
+        self._keys += 1
+        key = self._keys
+        for one in some:
+            one.subscribers[key] = client
+        try:
+            yield
+        finally:
+            for one in some:
+                one.subscribers.pop(key, None)
+                one.unused_since_ns = self._clock.now_ns()
+
+    def drop(self, name: str) -> bool:
+        """End one and destroy its memory; whether it ran."""
+        found = self._kept.get(name)
+        if found is None:
+            return False
+        found[1].cancel()
+        return True
+
+    async def _keep(self, one: K, scope: trio.CancelScope) -> None:
+        """Live its life; a failure ends it alone and is told to who asks."""
+        try:
+            with scope:
+                await (self._run(one) if self._run else one.run())
+        except Exception as err:
+            one.error = self._failure(one.instrument.id, err)
+        finally:
+            # Only now may it be made anew: one writer at a time.
+            del self._kept[one.instrument.id]
+            one.closed.set()
+
+    def _failure(self, name: str, err: Exception) -> PikerError:
+        """What to tell of an exception that ended one; logged here."""
+        known = as_piker_error(err)
+        if known is None:
+            log.error('%s: the %s broke', name, self._what, exc_info=err)
+            return DataError(f'{name}: the {self._what} broke: {err!r}')
+        log.warning('%s: the %s failed: %s', name, self._what, known)
+        return known
+
+    async def drop_unused(self) -> None:
+        """End, for ever, what nobody has used for its time."""
+        while True:
+            await trio.sleep(_LINGER_CHECK_S)
+            now = self._clock.now_ns()
+            for one, scope in list(self._kept.values()):
+                unused = now - one.unused_since_ns
+                if not one.ready.is_set():
+                    # somebody may be waiting for its start
+                    unused -= int(_START_TIMEOUT_S * NS_PER_S)
+                if not one.subscribers and unused > self._linger_ns:
+                    log.info('%s: unused, dropping it', one.instrument.id)
+                    scope.cancel()

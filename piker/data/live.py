@@ -81,8 +81,8 @@ class LiveFeed:
             backend, self._intake, self._be_live, self._waker.wake
         )
         self.ready = self._healer.joined
+        # That it ended, and why; set by whoever keeps it.
         self.closed = trio.Event()
-        # Why it ended, where it did not just end; set by whoever runs it.
         self.error: PikerError | None = None
         self.subscribers: dict[int, str] = {}
         self.unused_since_ns = clock.now_ns()
@@ -149,6 +149,11 @@ class LiveFeed:
 
     # the life of a feed
 
+    @property
+    def problem(self) -> str:
+        """What keeps it from being live, as far as is known."""
+        return self._reader.reason
+
     async def run(self) -> None:
         """
         Live until cancelled; raises `VenueError` if it cannot even start.
@@ -170,8 +175,8 @@ class LiveFeed:
                     await self._live()
         finally:
             self._set_state(FeedState.CLOSED)
-            self.closed.set()
-            self.unlink()
+            self._hub.drop_ring(self.ring.segment.name)
+            self.ring.unlink()
 
     async def _live(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -285,15 +290,11 @@ class LiveFeed:
             self._set_state(FeedState.LIVE)
 
     def _set_state(self, state: FeedState, reason: str = '') -> None:
-        self.ring.segment.set_note(reason)
+        self.ring.set_reason(reason)
         if self._reader.state != state:
             log.info('%s is %s', self.instrument.id, state.label)
             self.ring.set_state(state)
             self._waker.wake()
-
-    def unlink(self) -> None:
-        self._hub.drop_ring(self.ring.segment.name)
-        self.ring.unlink()
 
     # what is said of it
 

@@ -1,15 +1,12 @@
 """
-The order books of one ``brokerd``: each kept by one task, for all who ask.
+One instrument's order book in ``brokerd``: the only writer of its memory.
 
 A book costs the venue a stream and us a snapshot at its start and after each
-loss, so it runs only while somebody looks at it, and a little longer.
+loss; `books` says when one runs.
 """
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import trio
 
@@ -20,10 +17,9 @@ from ..messages import BookInfo, BookStatus
 from .backend import Backend
 from .book import BookState, BookWriter
 from .depth import DepthEvent, DepthSync
-from .keeping import START_TIMEOUT_S, drop_unused, failure_of, wait_ready
 from .wake import WakerHub
 
-__all__ = ['Books', 'LiveBook']
+__all__ = ['LiveBook']
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +70,6 @@ class LiveBook:
         self._asked_at = -_CALM_S
         self.ready = trio.Event()
         self.closed = trio.Event()
-        self.scope = trio.CancelScope()
         self.error: PikerError | None = None
         # What keeps it from being the venue's, for a person.
         self.problem = ''
@@ -156,7 +151,7 @@ class LiveBook:
         if state == BookState.LIVE:
             self.problem = ''
             self.ready.set()
-        self._writer.segment.set_note(self.problem)
+        self._writer.set_reason(self.problem)
         self._writer.write(self._sync, state)
         self._waker.wake()
 
@@ -164,28 +159,26 @@ class LiveBook:
         """
         Live until cancelled; raises `VenueError` if it cannot even start.
 
-        Close it afterwards.
+        The memory's name is gone when it ends.
         """
-        async with (
-            self._backend.subscribe_depth(self.instrument, self),
-            trio.open_nursery() as nursery,
-        ):
-            nursery.start_soon(self._beat)
-            nursery.start_soon(self._fail_if_refused)
-            await self._fetch_snapshots()
+        try:
+            async with (
+                self._backend.subscribe_depth(self.instrument, self),
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(self._beat)
+                nursery.start_soon(self._fail_if_refused)
+                await self._fetch_snapshots()
+        finally:
+            self._show(BookState.CLOSED)
+            self._hub.drop_ring(self._writer.segment.name)
+            self._writer.unlink()
 
     async def _fail_if_refused(self) -> None:
         """A book that never was whole has nothing to wait with."""
         await self._refused.wait()
         if not self.ready.is_set():
             raise VenueRefused(f'{self.instrument.id}: {self.problem}')
-
-    def close(self) -> None:
-        """Say that it has ended, and take the memory's name away."""
-        self._show(BookState.CLOSED)
-        self._hub.drop_ring(self._writer.segment.name)
-        self._writer.unlink()
-        self.closed.set()
 
     async def _fetch_snapshots(self) -> None:
         while True:
@@ -257,93 +250,3 @@ class LiveBook:
             (self._clock.now_ns() - self._reader.heard_ns) / NS_PER_S,
             self._reader.counters,
         )
-
-
-class Books:
-    """
-    Which books run, and who looks at them.
-
-    ``instrument`` looks an instrument up by any spelling of its id.
-    """
-
-    def __init__(
-        self,
-        backend: Backend,
-        clock: Clock,
-        prefix: str,
-        hub: WakerHub,
-        settings: dict[str, Any],
-        nursery: trio.Nursery,
-        instrument: Callable[[str], Awaitable[Instrument]],
-    ) -> None:
-        self._backend = backend
-        self._clock = clock
-        self._prefix = prefix
-        self._hub = hub
-        self._settings = settings
-        self._nursery = nursery
-        self._instrument = instrument
-        self._books: dict[str, LiveBook] = {}
-        self._keys = 0
-
-    @asynccontextmanager
-    async def opened(
-        self, symbol: str, client: str
-    ) -> AsyncGenerator[LiveBook, None]:
-        """
-        Hold the book of an instrument for a client, from when it is whole.
-
-        Raises `NoSuchSymbol`, or `VenueError` if the venue cannot serve it.
-        """
-        instrument = await self._instrument(symbol)
-        book = self._books.get(instrument.id)
-        if book is None:
-            # No checkpoint between look-up and entry: that is the lock.
-            book = self._books[instrument.id] = self._make(instrument)
-            self._nursery.start_soon(self._keep, book)
-        self._keys += 1
-        key = self._keys
-        book.subscribers[key] = client
-        try:
-            await wait_ready(book, 'book', lambda: (
-                f'no order book within {START_TIMEOUT_S:.0f} s: '
-                f'{book.problem or "the stream cannot be reached"}'
-            ))
-            yield book
-        finally:
-            book.subscribers.pop(key, None)
-            book.unused_since_ns = self._clock.now_ns()
-
-    def _make(self, instrument: Instrument) -> LiveBook:
-        return LiveBook(
-            instrument,
-            self._backend,
-            prefix=self._prefix,
-            hub=self._hub,
-            clock=self._clock,
-            levels=self._settings['book_levels'],
-            stale_after_s=self._settings['stale_after_s'],
-        )
-
-    async def _keep(self, book: LiveBook) -> None:
-        """Run a book; its failure ends it alone and is told to who asks."""
-        name = book.instrument.id
-        try:
-            with book.scope:
-                await book.run()
-        except Exception as err:
-            book.error = failure_of(name, 'book', err)
-        finally:
-            # Only now may it be made anew: one writer at a time.
-            self._books.pop(name, None)
-            book.close()
-
-    async def drop_unused(self) -> None:
-        """End books that nobody looked at for as long as the settings say."""
-        await drop_unused(
-            self._books, self._clock, self._settings['book_linger_s'],
-            lambda book: book.scope.cancel(),
-        )
-
-    def status(self) -> list[BookStatus]:
-        return [book.status() for book in self._books.values()]

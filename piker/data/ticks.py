@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from .shm import Segment, patiently
+from .signs import Signs, SignsWriter
 from .ticktypes import (
     TICK_DTYPE,
     TICK_FIELDS,
@@ -46,9 +47,8 @@ __all__ = [
 
 # header words
 (
-    _RESERVED, _COMMITTED, _STATE, _BEAT, _QUOTE_VERSION, _BACKFILLING,
-    _HEARD, _DAY,
-) = range(8)
+    _RESERVED, _COMMITTED, _STATE, _DAY, _QUOTE_VERSION, _BACKFILLING,
+) = range(6)
 _COUNTS = 8  # words 8..23: counters by name, see `meta['counters']`
 _QUOTE = 32  # words 32..47: the latest quote, see `_QUOTE_AT`
 
@@ -62,7 +62,7 @@ _QUOTE_FLOATS = (
 _QUOTE_TIMES = ('time', 'quote_time', 'recv')
 
 
-class TickReader:
+class TickReader(Signs):
     """
     A reader's place in a ring.
 
@@ -87,6 +87,10 @@ class TickReader:
     def attach(cls, name: str, *, from_start: bool = False) -> TickReader:
         """Map by name; raises `SegmentGone`."""
         return cls(Segment.attach(name), from_start=from_start)
+
+    def another(self, *, from_start: bool = False) -> TickReader:
+        """A reader with a place of its own in the same memory."""
+        return TickReader(self._segment, from_start=from_start)
 
     @property
     def segment_name(self) -> str:
@@ -171,21 +175,6 @@ class TickReader:
         return FeedState(self._words[_STATE])
 
     @property
-    def reason(self) -> str:
-        """Why the feed is not live, as the writer knows it; else empty."""
-        return self._segment.note
-
-    @property
-    def beat_ns(self) -> int:
-        """When the writer last showed that it is alive (its wall clock)."""
-        return self._words[_BEAT]
-
-    @property
-    def heard_ns(self) -> int:
-        """When anything last came over the feed's connection."""
-        return self._words[_HEARD]
-
-    @property
     def backfilling(self) -> bool:
         """Whether older bars are still being loaded."""
         return bool(self._words[_BACKFILLING])
@@ -203,7 +192,7 @@ class TickReader:
         return self._words[_COMMITTED]
 
 
-class TickWriter:
+class TickWriter(SignsWriter):
     """The one writer of a ring of ``capacity`` ticks (a power of two)."""
 
     def __init__(
@@ -339,17 +328,6 @@ class TickWriter:
 
     def set_backfilling(self, value: bool) -> None:
         self._words[_BACKFILLING] = value
-
-    def heard(self, now_ns: int) -> None:
-        """Note that the connection is alive."""
-        self._words[_HEARD] = now_ns
-
-    def beat(self, now_ns: int) -> None:
-        """Show readers that this writer is alive."""
-        self._words[_BEAT] = now_ns
-
-    def unlink(self) -> None:
-        self.segment.unlink()
 
 
 _QUOTE_AT = {

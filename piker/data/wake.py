@@ -27,7 +27,7 @@ from typing import Any
 
 import trio
 
-from ..errors import ActorDied, PeerRefused, SegmentGone
+from ..errors import ActorDied, DataError, PeerRefused, SegmentGone
 from .bell import FLAGS, Waker, fence
 from .shm import Segment
 
@@ -42,6 +42,8 @@ _RELAY = (
     sys.executable, '-I', '-S', str(Path(__file__).with_name('relay.py'))
 )
 _RESTART_S = 5.0
+_ACCEPT_AGAIN_S = 0.1
+_CONNECT_AGAIN_S = 0.01
 
 
 class WakerHub:
@@ -62,8 +64,14 @@ class WakerHub:
         self._crowded = trio.Event()
 
     def ring(self, name: str) -> Waker:
-        """The waker of a ring, made at the first request."""
+        """
+        The waker of a ring, made at the first request.
+
+        Raises `DataError` if there are too many.
+        """
         if name not in self._rings:
+            if not self._free_rings:
+                raise DataError(f'no room for {name}: {_RINGS} rings')
             self._rings[name] = Waker(self._free_rings.pop(), self._flags)
         return self._rings[name]
 
@@ -87,7 +95,13 @@ class WakerHub:
                 nursery.start_soon(self._relay_forever)
                 task_status.started()
                 while True:
-                    peer, _ = await listener.accept()
+                    try:
+                        peer, _ = await listener.accept()
+                    except OSError as err:
+                        # Out of file descriptors: readers wait their turn.
+                        log.warning('cannot accept a reader: %s', err)
+                        await trio.sleep(_ACCEPT_AGAIN_S)
+                        continue
                     nursery.start_soon(self._serve_reader, peer)
 
     async def _serve_reader(self, peer: trio.socket.SocketType) -> None:
@@ -256,11 +270,11 @@ async def connect_sleeper(address: str, ring: str) -> Sleeper:
     `SegmentGone` if it has no such ring.
     """
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    peer.setblocking(False)
+    fds: list[int] = []
     try:
         try:
-            # Both ends are on this machine and the backlog is short: neither
-            # call waits for longer than the daemon's next scheduling.
-            peer.connect('\0' + address)
+            await _connect(peer, '\0' + address)
             peer.send(ring.encode())
             await trio.lowlevel.wait_readable(peer.fileno())
             reply, fds, _, _ = socket.recv_fds(peer, _REPLY.size, 1)
@@ -274,7 +288,21 @@ async def connect_sleeper(address: str, ring: str) -> Sleeper:
         return Sleeper(peer, fds[0], flags, *_REPLY.unpack(reply))
     except BaseException:
         peer.close()
+        for fd in fds:
+            os.close(fd)
         raise
+
+
+async def _connect(peer: socket.socket, address: str) -> None:
+    """Connect, also where many wait for a daemon that does not get to run."""
+    while True:
+        try:
+            peer.connect(address)
+        except BlockingIOError:
+            # its backlog is full; nothing tells when it no longer is
+            await trio.sleep(_CONNECT_AGAIN_S)
+        else:
+            return
 
 
 @asynccontextmanager

@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 import uuid
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+from piker.config import FeedSettings
+from piker.data.bus import open_bus
 
 SHM = Path('/dev/shm')
 HERE = Path(__file__).parent
@@ -25,6 +28,26 @@ def prefix():
     yield name
     for found in left(name):
         (SHM / found).unlink()
+
+
+SETTINGS = {
+    **FeedSettings().model_dump(),
+    'ring': 1024, 'history_1s': 0, 'history_60s': 0, 'linger_s': 1e6,
+    'stale_after_s': 5.0,
+}
+
+
+@pytest.fixture
+def bus_of(prefix):
+    @asynccontextmanager
+    async def make(venue, **settings):
+        async with open_bus(
+            venue, venue.wall, prefix, {**SETTINGS, **settings}
+        ) as bus:
+            yield bus
+        assert not left(prefix)
+
+    return make
 
 
 @pytest.fixture

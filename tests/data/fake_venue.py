@@ -16,6 +16,7 @@ from piker.instruments import Instrument
 # a whole minute, twelve hours into a day
 T0 = 1_700_049_600 * NS_PER_S // (60 * NS_PER_S) * 60 * NS_PER_S
 
+NAME = 'btcusdt.fake'
 COLUMNS = ('i8', 'i8', 'u1', 'i1', 'f8', 'f8', 'i8', 'i8')
 
 
@@ -24,6 +25,11 @@ def instrument(name='btcusdt'):
         id=f'{name}.fake', raw_symbol=name.upper(), base='B', quote='Q',
         tick_size=Decimal('0.01'), lot_size=Decimal('0.001'),
     )
+
+
+def after(k):
+    """A time when no test's history reaches."""
+    return T0 + 90 * NS_PER_S + k * NS_PER_S // 10
 
 
 def trade(id_, t_ns, price=100.0, size=1.0, count=1):

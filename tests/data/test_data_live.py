@@ -2,28 +2,27 @@
 from __future__ import annotations
 
 import math
-from contextlib import asynccontextmanager
 
 import pytest
 import trio
 from conftest import left
-from fake_venue import T0, FakeVenue, columns, down, quote, trade
+from fake_venue import (
+    NAME,
+    T0,
+    FakeVenue,
+    after,
+    columns,
+    down,
+    quote,
+    trade,
+)
 from trio.testing import wait_all_tasks_blocked
 
 from piker.clock import NS_PER_S
-from piker.config import FeedSettings
 from piker.data.bars import Bars
-from piker.data.bus import open_bus
 from piker.data.flume import Flume
 from piker.data.ticks import FeedState, Kind, TickReader
 from piker.errors import NoSuchSymbol, VenueDown, VenueError, VenueRefused
-
-NAME = 'btcusdt.fake'
-SETTINGS = {
-    **FeedSettings().model_dump(),
-    'ring': 1024, 'history_1s': 0, 'history_60s': 0, 'linger_s': 1e6,
-    'stale_after_s': 5.0,
-}
 
 
 @pytest.fixture
@@ -35,27 +34,9 @@ def venue():
     return venue
 
 
-@pytest.fixture
-def bus_of(prefix):
-    @asynccontextmanager
-    async def make(venue, **settings):
-        async with open_bus(
-            venue, venue.wall, prefix, {**SETTINGS, **settings}
-        ) as bus:
-            yield bus
-        assert not left(prefix)
-
-    return make
-
-
 def ids(feed):
     run = feed.ring.reader(from_start=True).read()
     return run.id[run.kind == Kind.TRADE].tolist() if run else []
-
-
-def after(k):
-    """A time when no test's history reaches."""
-    return T0 + 90 * NS_PER_S + k * NS_PER_S // 10
 
 
 async def settle():

@@ -1,10 +1,12 @@
 """Waking readers that sleep: none is missed, nothing is paid for nobody."""
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import random
 import signal
+import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,12 +15,13 @@ import pytest
 import trio
 from suite import wait_until
 from test_data_torture import said
+from trio._socket import _SocketType
 from trio.testing import wait_all_tasks_blocked
 
 from piker.data.bell import DIRECT
 from piker.data.ticks import TickReader, TickWriter
-from piker.data.wake import Waker, WakerHub, open_waker
-from piker.errors import ActorDied, SegmentGone
+from piker.data.wake import Waker, WakerHub, connect_sleeper, open_waker
+from piker.errors import ActorDied, DataError, SegmentGone
 
 TICK = (1, 2, 1, 1, 3.0, 4.0, 5, 1)
 
@@ -413,6 +416,50 @@ async def test_dropping_a_ring_ends_the_sleep_of_its_readers(served):
     assert len(waker) == 0
     assert hub.ring('other') is other
     assert isinstance(hub.ring(name), Waker)
+
+
+async def test_out_of_file_descriptors(served, monkeypatch, caplog):
+    """That costs a reader a while, and not the daemon its life."""
+    hub, waker, writer = served
+    accept = _SocketType.accept
+    failures = [OSError(errno.EMFILE, 'Too many open files')] * 3
+
+    async def fail(self):
+        if failures:
+            await trio.lowlevel.checkpoint()
+            raise failures.pop()
+        return await accept(self)
+
+    monkeypatch.setattr(_SocketType, 'accept', fail)
+    for _ in range(2):
+        with trio.fail_after(5):
+            async with open_waker(hub.address, writer.segment.name) as one:
+                one.arm()
+                waker.wake()
+                await one.sleep()
+    assert not failures
+    assert 'Too many open files' in caplog.text
+
+
+async def test_a_daemon_that_accepts_nobody_does_not_hold_the_caller(prefix):
+    """Waiting for it can be cancelled, and others go on meanwhile."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f'\0{prefix}wake')
+        listener.listen(1)
+        with trio.move_on_after(0.3) as waiting:
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(
+                        connect_sleeper, f'{prefix}wake', 'some ring'
+                    )
+        assert waiting.cancelled_caught
+
+
+async def test_too_many_rings(served, monkeypatch):
+    hub, _, _ = served
+    hub._free_rings = []
+    with pytest.raises(DataError, match='no room for one more'):
+        hub.ring('one more')
 
 
 async def test_an_unknown_ring(served):

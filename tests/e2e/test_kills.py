@@ -184,7 +184,7 @@ def test_orderly_end_with_clients(
     daemon.stop(how)
     _, stderr = watcher.communicate(timeout=10)
     assert 'pikerd' in stderr
-    assert watcher.returncode == 5
+    assert watcher.returncode == 5, stderr
     assert not segments(tree)
 
 
