@@ -99,12 +99,14 @@ def _library(way: str) -> Load:
 
 async def _asking(way: str) -> None:
     """Ask a running ``stored``, as ``brokerd`` does."""
-    from piker.data.storage import StoreClient
+    from piker.data.storage import open_store_client
     from piker.service import open_tree
     from piker.service.tree import Tree
 
-    async with open_tree(Tree.parse(), 'bench') as client:
-        store = StoreClient(client)
+    async with (
+        open_tree(Tree.parse(), 'bench') as client,
+        open_store_client(client) as store,
+    ):
         load: Callable[..., Awaitable[Any]] = getattr(
             store, way.partition('.')[2]
         )

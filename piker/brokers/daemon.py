@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import trio
@@ -12,7 +13,7 @@ import trio
 from ..clock import SystemClock
 from ..data.bus import open_bus
 from ..data.endpoints import BUS
-from ..data.storage import StoreClient, table_root
+from ..data.storage import open_store_client, table_root
 from ..errors import as_piker_error, to_wire
 from ..service import TreeClient, actor_state, daemon_life, tractor
 from . import backend_factory
@@ -40,10 +41,11 @@ async def brokerd(
             share = 1 / settings['feed']['workers']
             own = settings['providers'].get(provider, {}) | {'share': share}
             storage = settings['storage']
-            store = None
+            kept: AbstractAsyncContextManager[Any] = nullcontext()
             if storage['enabled'] and _is_worth_keeping(own):
-                store = StoreClient(TreeClient.of(tree))
+                kept = open_store_client(TreeClient.of(tree))
             async with (
+                kept as store,
                 factory(provider, own, upstream) as backend,
                 open_bus(
                     backend,

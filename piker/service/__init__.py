@@ -6,7 +6,7 @@ Runs in ``pikerd`` (`open_pikerd`, `Services`), in every daemon's process
 name; imports none of them.
 """
 from .child import actor_state, daemon_life
-from .client import TreeClient, open_tree
+from .client import TreeClient, open_tree, raise_error
 from .ground import remote, tractor
 from .pikerd import open_pikerd, serve
 from .pipe import Pipe, connect_pipe, open_door
@@ -27,6 +27,7 @@ __all__ = [
     'open_door',
     'open_pikerd',
     'open_tree',
+    'raise_error',
     'raise_if_dies',
     'remote',
     'serve',

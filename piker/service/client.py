@@ -28,7 +28,7 @@ from .ground import TransportClosed, remote, tractor
 from .tree import Record, Tree
 from .watch import raise_if_dies, started_ticks, wait_exit
 
-__all__ = ['TreeClient', 'open_tree', 'spawn_pikerd']
+__all__ = ['TreeClient', 'open_tree', 'raise_error', 'spawn_pikerd']
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class TreeClient:
             answer: dict[str, Any] = await portal.run(
                 remote(_ENDPOINTS, endpoint), **kwargs
             )
-        _raise_error(answer)
+        raise_error(answer)
         return answer
 
     async def find(self, name: str) -> DaemonInfo:
@@ -121,7 +121,6 @@ class TreeClient:
                 raise ActorDied(f'{info.name} is not registered')
             yield portal
 
-
     async def call(
         self, info: DaemonInfo, module: str, function: str, **kwargs: Any
     ) -> dict[str, Any]:
@@ -132,7 +131,7 @@ class TreeClient:
             answer: dict[str, Any] = await portal.run(
                 remote(module, function), **kwargs
             )
-        _raise_error(answer)
+        raise_error(answer)
         return answer
 
     @asynccontextmanager
@@ -153,12 +152,12 @@ class TreeClient:
                 pid=pid, started=started_ticks(pid), **kwargs,
             ) as (ctx, first),
         ):
-            _raise_error(first)
+            raise_error(first)
             yield ctx, first
             await ctx.cancel()
 
 
-def _raise_error(answer: dict[str, Any]) -> None:
+def raise_error(answer: dict[str, Any]) -> None:
     """Raise what `errors.to_wire` has packed, if that is the answer."""
     if 'error' in answer and 'message' in answer:
         raise from_wire(answer)

@@ -23,7 +23,7 @@ from suite import Daemon, wait_until
 
 from piker.config import StorageSettings
 from piker.data.bars import BAR_DTYPE, BarWriter
-from piker.data.storage import Store, StoreClient
+from piker.data.storage import Store, StoreClient, open_store_client
 from piker.data.storage.client import rows_of
 from piker.data.storage.follow import BarFollower, TickFollower
 from piker.data.storage.recorder import Recorder
@@ -296,7 +296,8 @@ def write_for(address: str, stem: str) -> None:
     async def main() -> None:
         async with (
             open_tree(Tree.parse(address), 'writer') as tree,
-            StoreClient(tree).record(lambda: [made.info]),
+            open_store_client(tree) as store,
+            store.record(lambda: [made.info]),
         ):
             while True:
                 made.write(1)
@@ -363,8 +364,10 @@ def test_stored_bars_are_lent(
     Store().append_bars(SYMBOL, 1, rows)
 
     async def main() -> None:
-        async with open_tree(tree, 'test') as client:
-            store = StoreClient(client)
+        async with (
+            open_tree(tree, 'test') as client,
+            open_store_client(client) as store,
+        ):
             found = await store.load_bars(SYMBOL, 1, 0, 1 << 62)
             assert found.dtype == BAR_DTYPE
             assert (found == rows).all()
@@ -388,8 +391,9 @@ def test_stored_bars_are_lent(
                 ((START + 5000) * S, (START + 9000) * S),
                 ((START + 9500) * S, (START + 9510) * S),
             ]
-            with pytest.raises(StorageError):
-                await StoreClient(client, timeout_s=0).status()
+            async with open_store_client(client, timeout_s=0) as hasty:
+                with pytest.raises(StorageError):
+                    await hasty.status()
             # A daemon that dies is asked again once it is back.
             killed = daemon.kill('stored')
             found = await store.load_bars(SYMBOL, 1, 0, 1 << 62)
@@ -424,8 +428,10 @@ def test_a_load_that_is_cancelled_leaves_nothing_behind(
         done.append(len(columns['time']))
 
     async def main() -> None:
-        async with open_tree(tree, 'test') as client:
-            store = StoreClient(client)
+        async with (
+            open_tree(tree, 'test') as client,
+            open_store_client(client) as store,
+        ):
             # A machine that is busy elsewhere may make us look too late.
             for _ in range(10):
                 done: list[int] = []

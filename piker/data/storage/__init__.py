@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .client import StoreClient
+from .client import StoreClient, open_store_client
 from .names import TableId, table_root
 
 if TYPE_CHECKING:
     from .store import Store
 
-__all__ = ['Store', 'StoreClient', 'TableId', 'table_root']
+__all__ = [
+    'Store', 'StoreClient', 'TableId', 'open_store_client', 'table_root',
+]
 
 
 def __getattr__(name: str) -> Any:

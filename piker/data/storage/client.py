@@ -23,12 +23,13 @@ from ...errors import (
     StorageError,
 )
 from ...messages import FlumeInfo, pack
-from ...service import TreeClient
+from ...service import TreeClient, raise_error
 from ..bars import BAR_DTYPE, BAR_FIELDS
 from ..shm import Segment
+from .line import Line
 from .ranges import Gap
 
-__all__ = ['StoreClient']
+__all__ = ['StoreClient', 'open_store_client']
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +48,17 @@ Columns = dict[str, npt.NDArray[Any]]
 
 class StoreClient:
     """
-    A handle on the store of a tree, for a process that is attached to it.
+    A handle on the store of a tree; made by `open_store_client`.
 
     Questions raise `StorageError` if the store has no answer within
     ``timeout_s``; whoever asks then does without.
     """
 
-    def __init__(self, tree: TreeClient, *, timeout_s: float = 20.0) -> None:
+    def __init__(
+        self, tree: TreeClient, line: Line, timeout_s: float
+    ) -> None:
         self._tree = tree
+        self._line = line
         self._timeout_s = timeout_s
 
     async def load_bars(
@@ -102,14 +106,17 @@ class StoreClient:
     async def _borrow(
         self, symbol: str, period_s: int, start_ns: int, end_ns: int
     ) -> tuple[Columns, int]:
-        """One loan, which may end once its memory is mapped here."""
-        async with self._context(
+        """One loan, which ends once its memory is mapped here."""
+        async with self._line.asked(
             'load_bars', symbol=symbol, period_s=period_s,
             start_ns=start_ns, end_ns=end_ns,
-        ) as (_, found):
+        ) as found:
+            raise_error(found)
             if not found['segment']:
                 return {f: np.empty(0, BAR_DTYPE[f]) for f in BAR_FIELDS}, 0
-            columns = Segment.attach(found['segment']).columns
+            segment = Segment.attach(found['segment'])
+            segment.unlink()
+            columns = segment.columns
         rows = found['rows']
         return (
             {field: columns[field][:rows] for field in BAR_FIELDS},
@@ -199,8 +206,9 @@ class StoreClient:
         told = ''
         while True:
             try:
-                async with self._context(
-                    'record', flumes=[pack(flume) for flume in flumes()],
+                async with self._tree.context(
+                    await self._tree.find(_DAEMON), _ENDPOINTS, 'record',
+                    flumes=[pack(flume) for flume in flumes()],
                 ) as (ctx, _):
                     failures, told = 0, ''
                     await ctx.result()
@@ -229,20 +237,25 @@ class StoreClient:
             f'{error or f"none within {self._timeout_s:.0f} s"}'
         ) from error
 
-    async def _run(self, endpoint: str, **kwargs: Any) -> dict[str, Any]:
-        return await self._tree.call(
-            await self._tree.find(_DAEMON), _ENDPOINTS, endpoint, **kwargs
-        )
+    async def _run(self, what: str, **given: Any) -> dict[str, Any]:
+        async with self._line.asked(what, **given) as answer:
+            raise_error(answer)
+            return answer
 
-    @asynccontextmanager
-    async def _context(
-        self, endpoint: str, **kwargs: Any
-    ) -> AsyncGenerator[tuple[Any, dict[str, Any]], None]:
-        """A context of the daemon's, ended with the body."""
-        async with self._tree.context(
-            await self._tree.find(_DAEMON), _ENDPOINTS, endpoint, **kwargs
-        ) as found:
-            yield found
+
+@asynccontextmanager
+async def open_store_client(
+    tree: TreeClient, *, timeout_s: float = 20.0
+) -> AsyncGenerator[StoreClient, None]:
+    """
+    The store of a tree, for a process that is attached to it.
+
+    Nothing is connected or started before the first question.
+    """
+    async with trio.open_nursery() as nursery:
+        line = Line(tree, _DAEMON, _ENDPOINTS, nursery)
+        yield StoreClient(tree, line, timeout_s)
+        nursery.cancel_scope.cancel()
 
 
 def rows_of(columns: Columns) -> npt.NDArray[Any]:

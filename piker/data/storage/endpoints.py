@@ -1,30 +1,24 @@
 """
 What ``stored`` answers to ``brokerd`` and to clients.
 
-Errors that a person can act on travel as data (`errors.to_wire`).
+Errors that a person can act on travel as data (`errors.to_wire`).  Questions
+come over a `line`, see `_ANSWERS`.
 """
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import trio
 
 from ...errors import PikerError, to_wire
 from ...messages import FlumeInfo, unpack
-from ...service import actor_state, tractor, wait_exit
+from ...service import actor_state, open_door, tractor, wait_exit
 from ..bars import BAR_DTYPE
 from .keeper import KEEPER, Keeper
+from .line import Answers, serve_line
 
-__all__ = [
-    'add_bars',
-    'find_gaps',
-    'load_bars',
-    'missing_bars',
-    'note_absent',
-    'record',
-    'status',
-    'stored_bounds',
-]
+__all__ = ['open_line', 'record', 'status']
 
 
 def _keeper() -> Keeper:
@@ -53,44 +47,36 @@ async def record(
 
 
 @tractor.context  # type: ignore[untyped-decorator, unused-ignore]
-async def load_bars(
-    ctx: Any,
-    symbol: str,
-    period_s: int,
-    start_ns: int,
-    end_ns: int,
-    pid: int,
-    started: int,
-) -> None:
+async def open_line(ctx: Any, pid: int, started: int) -> None:
     """
-    Lend stored bars in shared memory until the caller is done with them.
+    Answer questions over a pipe until the caller leaves or dies.
 
-    Starts with ``segment`` (empty without any), ``rows`` and ``next_ns``, or
-    with the error.
+    Starts with the address of the ``pipe``; see `line`.
     """
-    try:
-        async with _keeper().lent_bars(
-            symbol, period_s, start_ns, end_ns
-        ) as found:
-            await ctx.started(found)
-            if found['segment']:
-                await wait_exit(pid, started)
-    except PikerError as err:
-        await ctx.started(to_wire(err))
+    async with trio.open_nursery() as nursery:
+
+        async def end_with_client() -> None:
+            await wait_exit(pid, started)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end_with_client)
+        with open_door() as door:
+            await ctx.started({'pipe': door.address})
+            pipe = await door.accept(pid)
+        with pipe:
+            await serve_line(pipe, _ANSWERS, _keeper().lent_bars)
+        nursery.cancel_scope.cancel()
 
 
-async def find_gaps(
+async def _find_gaps(
     symbol: str, period_s: int, start_ns: int, end_ns: int
 ) -> dict[str, Any]:
     """``gaps``: the ranges of ``[start_ns, end_ns)`` that are not stored."""
-    try:
-        gaps = await _keeper().gaps(symbol, period_s, start_ns, end_ns)
-    except PikerError as err:
-        return to_wire(err)
+    gaps = await _keeper().gaps(symbol, period_s, start_ns, end_ns)
     return {'gaps': [list(gap) for gap in gaps]}
 
 
-async def missing_bars(
+async def _missing_bars(
     symbol: str, period_s: int, end_ns: int
 ) -> dict[str, Any]:
     """
@@ -98,45 +84,43 @@ async def missing_bars(
 
     Without what `note_absent` was told of.
     """
-    try:
-        gaps = await _keeper().missing(symbol, period_s, end_ns)
-    except PikerError as err:
-        return to_wire(err)
+    gaps = await _keeper().missing(symbol, period_s, end_ns)
     return {'gaps': [list(gap) for gap in gaps]}
 
 
-async def add_bars(symbol: str, period_s: int, bars: bytes) -> dict[str, Any]:
+async def _add_bars(symbol: str, period_s: int, bars: bytes) -> dict[str, Any]:
     """Store bars of the past; ``bars`` are `BAR_DTYPE` rows as they are."""
-    try:
-        rows = np.frombuffer(bars, BAR_DTYPE)
-        await _keeper().add_bars(symbol, period_s, rows)
-    except PikerError as err:
-        return to_wire(err)
+    rows = np.frombuffer(bars, BAR_DTYPE)
+    await _keeper().add_bars(symbol, period_s, rows)
     return {}
 
 
-async def note_absent(
+async def _note_absent(
     symbol: str, period_s: int, ranges: list[list[int]]
 ) -> dict[str, Any]:
     """The venue has no bars in these ``[start_ns, end_ns)``."""
-    try:
-        await _keeper().note_absent(
-            symbol, period_s, [(int(a), int(b)) for a, b in ranges]
-        )
-    except PikerError as err:
-        return to_wire(err)
+    await _keeper().note_absent(
+        symbol, period_s, [(int(a), int(b)) for a, b in ranges]
+    )
     return {}
 
 
-async def stored_bounds(symbol: str, kind: str) -> dict[str, Any]:
+async def _stored_bounds(symbol: str, kind: str) -> dict[str, Any]:
     """``bounds``: oldest and newest stored time, or ``None``."""
-    try:
-        bounds = await _keeper().bounds(symbol, kind)
-    except PikerError as err:
-        return to_wire(err)
+    bounds = await _keeper().bounds(symbol, kind)
     return {'bounds': list(bounds) if bounds else None}
 
 
 async def status() -> dict[str, Any]:
     """Counters of each recorder, and of the whole."""
     return _keeper().status()
+
+
+_ANSWERS: Answers = {
+    'find_gaps': _find_gaps,
+    'missing_bars': _missing_bars,
+    'add_bars': _add_bars,
+    'note_absent': _note_absent,
+    'stored_bounds': _stored_bounds,
+    'status': status,
+}
