@@ -15,12 +15,13 @@ class Effects:
     """
     What to do after an input, in this order.
 
-    Journal ``records`` in one transaction; only then hand ``commands``
-    (account, command) to gateways and ``news`` (`DialogView`, `Fill`,
-    `PositionView`, `Alert`, `Notice`, balances) to clients.  ``urgent``: a
-    trigger has fired, so the commit need not wait for the disk before
-    sending.  The core has applied the records already: if they cannot be
-    journalled, it must not be used any more.
+    Journal ``records`` in one transaction; once they are on the disk hand
+    ``commands`` (account, command) to gateways and ``news`` (`DialogView`,
+    `Fill`, `PositionView`, `Alert`, `Notice`, balances) to clients.
+    ``urgent``: a trigger has fired, so commands do not wait for the disk.
+    They never overtake those of earlier effects.  The core has applied the
+    records already: if they cannot be journalled, it must not be used any
+    more.
     """
 
     records: list[Record] = field(default_factory=list)

@@ -2,15 +2,18 @@
 What joins the core with the market, the gateways, the journal and clients.
 
 Every input is taken by the core at once, in the task that it arrives in, and
-what follows from it is carried out before any other input: into the journal,
-to the gateways, to the clients.  None of that waits for anything but the
-disk, so inputs never overtake each other and a trigger is on its way in the
-same breath as its tick.
+what it changes is in the journal before any other input.  Gateways and
+clients are told in the order of the inputs, once the disk has what they are
+told of; a thread waits for that, so that the next ticks do not.  What a
+trigger sends goes out in the same breath as its tick, and so does whatever
+had to go out before: a kill loses none of it, and after a power cut the venue
+is asked.
 """
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -54,8 +57,6 @@ _OLD_DIALOGS = 1000
 _OLD_FILLS = 1000
 # How long an order waits for a feed or a gateway to be opened first.
 _OPEN_WITHIN_S = 15.0
-# Urgent records are forced to the disk so long after they were sent.
-_SYNC_AFTER_S = 0.005
 _LOOK_S = 5.0
 
 
@@ -79,7 +80,10 @@ class Ems:
         self._failed = trio.Event()
         self._moved = trio.Event()
         self._unsynced = trio.Event()
+        # What waits for the disk, in order.
+        self._waiting: deque[Effects | trio.Event] = deque()
         self._commit_ns = 0
+        self._sync_ns = 0
         self._triggers = 0
         self._idle = journal.path.with_name(f'{journal.path.name}.idle')
         self._marked = False
@@ -87,25 +91,58 @@ class Ems:
     # effects
 
     def _carry_out(self, effects: Effects) -> None:
-        """Journal, send, tell."""
+        """Journal, then send and tell, now or once the disk has it."""
+        if not effects:
+            return
         if effects.records:
             self._append(effects)
-        for account, command in effects.commands:
-            self.gateways.send(account, command)
-        self.hub.publish(effects.news)
+            self._unsynced.set()
         if effects.urgent:
             self._triggers += 1
-            self._unsynced.set()
-        if effects:
-            self._look_at_market()
-            self._moved.set()
+            self._send_all_before()
+            self._send(effects)
+        if self._waiting or (effects.records and not effects.urgent):
+            self._waiting.append(effects)
+        else:
+            self._let_go(effects)
+        self._look_at_market()
+        self._moved.set()
+
+    def _send(self, effects: Effects) -> None:
+        commands, effects.commands = effects.commands, []
+        for account, command in commands:
+            self.gateways.send(account, command)
+
+    def _send_all_before(self) -> None:
+        """No command overtakes another, whatever it is about."""
+        for effects in self._waiting:
+            if isinstance(effects, Effects):
+                self._send(effects)
+
+    def _let_go(self, effects: Effects | trio.Event) -> None:
+        if isinstance(effects, trio.Event):
+            effects.set()
+            return
+        self._send(effects)
+        self.hub.publish(effects.news)
+
+    async def _written(self) -> None:
+        """
+        Until all that was taken on so far is on the disk and told of.
+
+        It is so whether or not the caller waits for it.
+        """
+        if self._waiting:
+            written = trio.Event()
+            self._waiting.append(written)
+            await written.wait()
 
     def _append(self, effects: Effects) -> None:
         if self._marked:
             self._idle.unlink(missing_ok=True)
             self._marked = False
         began = time.perf_counter_ns()
-        self._journal.append(effects.records, urgent=effects.urgent)
+        self._journal.append(effects.records)
         self._commit_ns = time.perf_counter_ns() - began
 
     def _fail(self, err: BaseException) -> None:
@@ -204,7 +241,8 @@ class Ems:
             time_ns=self._clock.now_ns(), text=text, account=account
         )])
 
-    # clients: each raises `BadInput` with nothing changed
+    # clients: each raises `BadInput` with nothing changed, or returns once
+    # what it changed is on the disk
 
     async def submit(
         self, client: str, requests: list[OrderRequest]
@@ -215,6 +253,7 @@ class Ems:
             {r.symbol for r in requests}, {r.account for r in requests}
         )
         self._do(lambda now: self.core.submit(client, requests, now))
+        await self._written()
         return [self.core.dialog(r.account, r.oid) for r in requests]
 
     def _checked(self, request: OrderRequest) -> OrderRequest:
@@ -272,33 +311,40 @@ class Ems:
                     f'{_OPEN_WITHIN_S:.0f} s'
                 )
 
-    def change(self, client: str, change: OrderChange) -> DialogView:
+    async def change(self, client: str, change: OrderChange) -> DialogView:
         """Give an open order new values."""
         self._do(lambda now: self.core.change(client, change, now))
+        await self._written()
         return self.core.dialog(change.account, change.oid)
 
-    def cancel(self, client: str, account: str, oid: str) -> DialogView:
+    async def cancel(self, client: str, account: str, oid: str) -> DialogView:
         """Cancel an order."""
         self._do(lambda now: self.core.cancel(client, account, oid, now))
+        await self._written()
         return self.core.dialog(account, oid)
 
-    def cancel_all(self, client: str, account: str, symbol: str) -> None:
+    async def cancel_all(
+        self, client: str, account: str, symbol: str
+    ) -> None:
         """Cancel every order of an account and symbol (empty: of all)."""
         self._do(lambda now: self.core.cancel_all(
             client, account, symbol, now_ns=now
         ))
+        await self._written()
 
-    def halt(self, client: str, account: str, reason: str) -> None:
+    async def halt(self, client: str, account: str, reason: str) -> None:
         """Block new orders and cancel all, until `resume`."""
         self._do(
             lambda now: self.core.halt(client, account, reason, now_ns=now)
         )
+        await self._written()
 
-    def resume(self, client: str, account: str) -> None:
+    async def resume(self, client: str, account: str) -> None:
         """Lift a halt."""
         self._do(
             lambda now: self.core.resume(client, account, now_ns=now)
         )
+        await self._written()
 
     async def add_alert(self, client: str, alert: Alert) -> Alert:
         """Tell of a price once."""
@@ -306,12 +352,14 @@ class Ems:
         alert = _replaced(alert, symbol=symbol)
         await self._ready({symbol}, set())
         self._do(lambda now: self.core.add_alert(client, alert, now))
+        await self._written()
         found = self.core.alerts(waiting_only=False)
         return next((a for a in found if a.aid == alert.aid), alert)
 
-    def drop_alert(self, client: str, aid: str) -> None:
+    async def drop_alert(self, client: str, aid: str) -> None:
         """Forget an alert."""
         self._do(lambda now: self.core.drop_alert(client, aid, now))
+        await self._written()
 
     # what is so now
 
@@ -362,6 +410,7 @@ class Ems:
             'journal_bytes': _size(self._journal.path),
             'records': self._journal.last,
             'commit_ms': self._commit_ns / NS_PER_MS,
+            'sync_ms': self._sync_ns / NS_PER_MS,
         }
 
     def _count_open(self) -> int:
@@ -414,16 +463,20 @@ class Ems:
                 await self._moved.wait()
 
     async def keep_synced(self) -> None:
-        """Force to the disk what was sent without waiting for that."""
+        """Have what was appended forced to the disk, then let it go."""
         while True:
             await self._unsynced.wait()
             self._unsynced = trio.Event()
-            await trio.sleep(_SYNC_AFTER_S)
+            covered = len(self._waiting)
+            began = time.perf_counter_ns()
             try:
-                self._journal.sync()
-            except BaseException as err:
+                await trio.to_thread.run_sync(self._journal.sync)
+            except Exception as err:
                 self._fail(err)
-                raise
+                return
+            self._sync_ns = time.perf_counter_ns() - began
+            for _ in range(covered):
+                self._let_go(self._waiting.popleft())
 
     async def keep_marked(self) -> None:
         """Keep the word for the next start true."""

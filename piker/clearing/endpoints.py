@@ -96,20 +96,20 @@ async def _call(
             return [pack(d) for d in await ems.submit(client, requests)]
         case 'change':
             change = unpack(OrderChange, arguments['change'])
-            return pack(ems.change(client, change))
+            return pack(await ems.change(client, change))
         case 'cancel':
-            return pack(ems.cancel(client, **arguments))
+            return pack(await ems.cancel(client, **arguments))
         case 'cancel_all':
-            ems.cancel_all(client, **arguments)
+            await ems.cancel_all(client, **arguments)
         case 'halt':
-            ems.halt(client, **arguments)
+            await ems.halt(client, **arguments)
         case 'resume':
-            ems.resume(client, **arguments)
+            await ems.resume(client, **arguments)
         case 'add_alert':
             alert = unpack(Alert, arguments['alert'])
             return pack(await ems.add_alert(client, alert))
         case 'drop_alert':
-            ems.drop_alert(client, **arguments)
+            await ems.drop_alert(client, **arguments)
         case 'dialog':
             return pack(ems.core.dialog(**arguments))
         case _:

@@ -48,7 +48,7 @@ def read(path, **given):
 def test_what_is_written_is_read(path):
     with Journal(path, NOW) as journal:
         assert journal.append([halted(1), halted(2)]) == 3
-        assert journal.append([halted(3)], urgent=True) == 4
+        assert journal.append([halted(3)]) == 4
         assert journal.append([]) == 4
         journal.sync()
         assert [r.reason for r in read(path)[1:]] == ['1', '2', '3']
@@ -101,6 +101,7 @@ def test_a_long_log_is_moved_and_stays_small(path):
     with Journal(path, NOW) as journal:
         for i in range(150):
             journal.append([halted(j) for j in range(i * 500, i * 500 + 500)])
+            journal.sync()
         assert log.stat().st_size < 16 << 20
         assert path.stat().st_size > 4 << 20
         assert len(list(journal.entries())) == 75_001
@@ -123,15 +124,16 @@ from piker.clearing.journal import Journal
 journal = Journal(Path(sys.argv[1]), 1)
 for i in range(10 ** 9):
     journal.append(
-        [rec.Halted(time_ns=i, reason=f'{i}.{j}') for j in range(3)],
-        urgent=bool(i % 2),
+        [rec.Halted(time_ns=i, reason=f'{i}.{j}') for j in range(3)]
     )
+    if i % 2:
+        journal.sync()
     print(i, flush=True)
 """
 
 
 def test_a_kill_loses_nothing_that_was_acknowledged(path):
-    """Urgent or not; and what was not is there whole or not at all."""
+    """Flushed or not; and what was not is there whole or not at all."""
     with subprocess.Popen(
         [sys.executable, '-c', WRITER, path], stdout=subprocess.PIPE,
         text=True,
@@ -156,7 +158,7 @@ def test_a_torn_log_loses_its_end_only(path, tmp_path, keep):
     copy = tmp_path / 'copy.sqlite'
     with Journal(path, NOW) as journal:
         for i in range(20):
-            journal.append([halted(i), halted(i)], urgent=True)
+            journal.append([halted(i), halted(i)])
         log = path.with_name('ems.sqlite-wal').read_bytes()
         copy.write_bytes(path.read_bytes())
     torn = log[:int(len(log) * keep)]
