@@ -57,6 +57,8 @@ def run(options: Options) -> dict[str, Any]:
     )
     rests = options.pick(5, 50, 200)
     found: dict[str, Any] = {}
+    say('the kill switch')
+    found['halt'] = _halt(recording, options.pick(2, 10, 30))
     for speed, seconds in paces:
         say(f'piker at {speed:g}x')
         found[f'piker {speed:g}x'] = _piker(
@@ -70,7 +72,7 @@ def run(options: Options) -> dict[str, Any]:
                 say(f'{name}: skipped: {err}')
                 each = {'skipped': str(err)}
             found[f'{name} {speed:g}x'] = each
-    _show(found)
+    _show({n: each for n, each in found.items() if n != 'halt'})
     say('1,000 dark orders')
     found['load'] = _load(options)
     return found
@@ -174,6 +176,49 @@ def _piker(
             'submit': _submit(rested, came),
             'trigger': _trigger(trailed, came, taken, venue),
         }
+
+
+def _halt(recording: str, many: int) -> dict[str, Any]:
+    """How soon a strategy that orders without a pause is stopped."""
+    with (
+        tempfile.TemporaryDirectory(prefix='pke') as base,
+        ExitStack() as stack,
+    ):
+        folder = Path(base)
+        venue = stack.enter_context(duel.open_venue(
+            recording, 1.0, 1, folder, 'bench.ems_venue'
+        ))
+        _, client = _tree(
+            _made(folder / 'place'), venue.port, _SYMBOL, stack
+        )
+        client.tell(halt=many)
+        halts = client.hear('halted', 30 + 5 * many)
+        came = _came(venue)
+    late = [
+        max(came[Decimal(size)] for size in halt['sizes']) - halt['called']
+        for halt in halts
+    ]
+    figures = {
+        'halts': many,
+        'orders': sum(len(halt['sizes']) for halt in halts),
+        'last_order_us': quantiles(np.array(late)),
+    } | {
+        f'{key}_us': quantiles(
+            np.array([h[key] - h['called'] for h in halts])
+        )
+        for key in ('answered', 'refused', 'over')
+    }
+    show(
+        'The kill switch, from its call on, µs',
+        ('until', 'p50', 'max'),
+        [[text, figures[key]['p50'], figures[key]['max']] for key, text in (
+            ('last_order_us', 'the last order came to the venue'),
+            ('answered_us', 'it is answered'),
+            ('refused_us', 'the strategy is refused'),
+            ('over_us', 'its last order is over'),
+        )],
+    )
+    return figures
 
 
 def _load(options: Options) -> dict[str, Any]:

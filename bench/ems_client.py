@@ -2,7 +2,8 @@
 A client of ``emsd``: ``python -m bench.ems_client SYMBOL``, its own process.
 
 Talks with its parent in lines of JSON.  Told to ``rest``, it places limit
-orders far from the market, one after the other; told to ``trail``, it keeps
+orders far from the market, one after the other; told to ``halt``, it does so
+without a pause until the kill switch ends it; told to ``trail``, it keeps
 a dark buy stop and a sell stop at the last price, until told to ``stop``:
 the next trades fire them; told ``far``, it places that many dark orders of
 every sort that none will.  Each order has a size of its own.  All stamps are
@@ -20,6 +21,7 @@ import trio
 
 from piker.clearing import open_ems
 from piker.data import open_feed
+from piker.errors import RiskRefused
 from piker.orders import (
     DialogView,
     OrderRequest,
@@ -30,6 +32,7 @@ from piker.orders import (
 
 _LOT = Decimal('0.00001')
 _APART_S = 0.02
+_BEFORE_HALT = 30
 _ACCOUNT = 'sim'
 _WAITING = (
     OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP,
@@ -106,6 +109,52 @@ class Hand:
                 await trio.sleep(_APART_S)
         return found
 
+    async def halt(self, many: int) -> list[dict[str, Any]]:
+        """
+        A strategy that orders without a pause is halted, so many times.
+
+        Called, answered, when its next order was refused, and when the last
+        of its orders was over.
+        """
+        found = []
+        for _ in range(many):
+            found.append(await self._halt_once())
+            await trio.sleep(10 * _APART_S)
+        return found
+
+    async def _halt_once(self) -> dict[str, Any]:
+        sizes: list[str] = []
+        refused_ns = 0
+
+        async def order() -> None:
+            nonlocal refused_ns
+            while True:
+                size = self._size()
+                try:
+                    await self.ems.buy(
+                        self.symbol, size, price='10000', account=_ACCOUNT
+                    )
+                except RiskRefused:
+                    refused_ns = time.monotonic_ns()
+                    return
+                sizes.append(str(size))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(order)
+            while len(sizes) < _BEFORE_HALT:
+                await trio.sleep(0.001)
+            called = time.monotonic_ns()
+            await self.ems.halt(reason='bench')
+            answered = time.monotonic_ns()
+        while any(not d.status.final for d in self.ems.dialogs.values()):
+            await trio.sleep(0.0005)
+        over = time.monotonic_ns()
+        await self.ems.resume()
+        return {
+            'called': called, 'answered': answered, 'refused': refused_ns,
+            'over': over, 'sizes': sizes,
+        }
+
     async def far(self, symbols: list[str], many: int) -> int:
         """Dark orders out of reach, spread over the symbols."""
         requests = []
@@ -163,6 +212,8 @@ async def main(symbol: str) -> None:
             order = json.loads(line)
             if 'rest' in order:
                 say(rested=await hand.rest(order['rest']))
+            elif 'halt' in order:
+                say(halted=await hand.halt(order['halt']))
             elif 'trail' in order:
                 nursery.start_soon(trail)
             elif 'far' in order:
