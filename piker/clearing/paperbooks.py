@@ -32,7 +32,7 @@ from .paperentry import malformed, unaffordable, walk
 from .papermarket import PaperMarket, Taken
 from .paperorders import PaperChanges, PaperOrder, reported
 from .paperpurse import Purse
-from .paperqueue import shrink, trade_through
+from .paperqueue import Resting, shrink, trade_through
 
 __all__ = ['PaperBooks']
 
@@ -59,6 +59,7 @@ class PaperBooks:
     ) -> None:
         self._settings = settings
         self._open = {order.placed.cid: order for order in orders}
+        self._resting = Resting(self._open.values())
         self._last_order, last_trade = numbers
         self._purse = Purse(settings, balances, last_trade)
         self._markets: dict[str, PaperMarket] = {}
@@ -80,7 +81,7 @@ class PaperBooks:
     @property
     def symbols(self) -> set[str]:
         """Those with an open order."""
-        return {order.placed.symbol for order in self._open.values()}
+        return self._resting.symbols
 
     def market(self, symbol: str) -> PaperMarket | None:
         return self._markets.get(symbol)
@@ -169,13 +170,12 @@ class PaperBooks:
         """
         market = self._markets[symbol]
         self._show(market, side, price, size)
-        for order in self._resting(symbol, side):
+        for order in self._resting.reached(symbol, side, price):
             if time_ns <= order.arrived_ns:
                 continue
-            if (order.limit - price) * side.sign >= 0:
-                shown = size if order.limit == price else _ZERO
-                if shrink(order, shown, time_ns):
-                    self._changed[order.placed.cid] = order
+            shown = size if order.limit == price else _ZERO
+            if shrink(order, shown, time_ns):
+                self._changed[order.placed.cid] = order
         if size and price:
             self._cross(symbol, market, side.other, price, time_ns)
 
@@ -208,9 +208,7 @@ class PaperBooks:
         price: Decimal, time_ns: int,
     ) -> None:
         """The far side stands at ``price``: who of ours would have met it."""
-        for order in self._resting(symbol, side):
-            if (order.limit - price) * side.sign < 0:
-                return
+        for order in self._resting.reached(symbol, side, price):
             if time_ns <= order.arrived_ns:
                 continue
             offer = next(market.offers(side, price), None)
@@ -237,30 +235,19 @@ class PaperBooks:
         """
         for side in OrderSide:
             left = size
-            for order in self._resting(symbol, side):
-                beyond = (order.limit - price) * side.sign
-                at_price = beyond == 0 and aggressor != side.sign
+            for order in self._resting.reached(symbol, side, price):
+                beyond = order.limit != price
                 if order.arrived_ns >= time_ns or not (
-                    beyond > 0 or at_price
+                    beyond or aggressor != side.sign
                 ):
                     continue
                 self._changed[order.placed.cid] = order
-                part = trade_through(order, size, beyond > 0, time_ns)
+                part = trade_through(order, size, beyond, time_ns)
                 part = min(order.left, left, part - (size - left))
                 if part > 0:
                     left -= part
                     self._fill(order, order.limit, part, True, time_ns)
                     self._settle(order, time_ns)
-
-    def _resting(self, symbol: str, side: OrderSide) -> list[PaperOrder]:
-        """Open orders of a side, best price first, then as they came."""
-        found = [
-            order for order in self._open.values()
-            if order.placed.symbol == symbol and order.placed.side is side
-        ]
-        if len(found) > 1:
-            found.sort(key=lambda o: -o.limit * side.sign)
-        return found
 
     # the books
 
@@ -309,6 +296,7 @@ class PaperBooks:
             self._end(order, VenueStatus.EXPIRED, now_ns)
         elif order.left:
             order.ahead = market.shown_at(command.side, order.limit)
+            self._resting.add(order)
         self._settle(order, now_ns)
         return order
 
@@ -334,6 +322,7 @@ class PaperBooks:
         order.status = status
         order.changed_ns = max(order.changed_ns, now_ns)
         del self._open[order.placed.cid]
+        self._resting.remove(order)
         self._changed[order.placed.cid] = order
 
     def _report(self, order: PaperOrder) -> None:
