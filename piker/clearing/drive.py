@@ -30,6 +30,7 @@ from . import groups
 from . import records as rec
 from .dialog import Dialog, Placement, PlacementState
 from .limits import check_release
+from .reports import fail_change
 from .terms import check_abilities, made, same_terms
 from .turn import Ask, Turn, back_off_ns, make_cid
 
@@ -251,6 +252,13 @@ def _adapt(turn: Turn, dialog: Dialog, placement: Placement) -> None:
             time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,
             request=dialog.request,
         ))
+    elif dialog.asking is None and wanted.size > dialog.request.size:
+        # It grows with its parent: that nobody has looked at.
+        try:
+            check_release(turn, dialog)
+        except RiskRefused as err:
+            fail_change(turn, dialog, str(err))
+            return
     abilities = turn.state.account(dialog.account).abilities
     order = _wanted_order(dialog, placement.cid, abilities)
     if left == order.size and same_terms(order, placement.order):

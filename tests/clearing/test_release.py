@@ -170,6 +170,26 @@ def test_held_orders_of_a_side_are_looked_at_once_their_parent_has_filled():
     assert view(world, 's').status == 'closed'
 
 
+def test_what_grows_with_its_parent_is_looked_at_as_it_grows():
+    world = limited(max_position=D(12))
+    world.submit(
+        limit('p', size=D(5)),
+        limit('more', size=D(5), price=D(99), parent='p'),
+    )
+    world.calm(RNG)
+    order = next(iter(world.venue.orders.values()))
+    for size in (1, 4):
+        world.stream += [
+            world.venue.fill(order, D(size)), world.venue.report(order)
+        ]
+        world.settle()
+        assert view(world, 'more').request.size == 1
+        trade_elsewhere(world, BUY, 3)
+    assert 'max_position = 12' in view(world, 'more').reason
+    world.settle()
+    world.check()
+
+
 def test_children_of_a_refused_order_end():
     world = limited(max_position=D(10))
     world.submit(
