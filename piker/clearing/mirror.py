@@ -109,10 +109,16 @@ class Mirror:
                 self.notices.append(event)
 
     def _add_fill(self, fill: Fill) -> None:
-        key = (fill.account, fill.symbol, fill.trade_id)
+        key = _trade(fill)
         if key not in self._known_fills:
             self._known_fills.add(key)
             self.fills.append(fill)
+            if len(self._known_fills) > 2 * _KEPT:
+                self._known_fills = {_trade(fill) for fill in self.fills}
+
+
+def _trade(fill: Fill) -> tuple[str, str, str]:
+    return fill.account, fill.symbol, fill.trade_id
 
 
 def _key(view: DialogView) -> tuple[str, str]:
