@@ -283,3 +283,15 @@ async def test_keys_are_needed_and_looked_after(tmp_path):
     with pytest.raises(VenueRefused, match='-1022'):
         async with open_desk(key_file=path):
             pass
+
+
+@pytest.mark.parametrize('key', ['k\u00e9y', 'secret\x00words'])
+async def test_a_key_that_is_none_is_refused_and_not_shown(tmp_path, key):
+    path = tmp_path / 'keys'
+    path.write_text(f'{key}\nsecret\n')
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match='key_file') as refused:
+        async with open_desk(key_file=path):
+            pass
+    assert key not in str(refused.value)
+    assert refused.value.__cause__ is None

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
-from ...errors import VenueDown
+from ...errors import ConfigError, VenueDown
 
 __all__ = ['Answered', 'HttpPool', 'NotSent']
 
@@ -57,31 +57,44 @@ class HttpPool:
     """
     Connections to one server; any number of requests may be under way.
 
-    Close it when done (`aclose`).
+    ``headers`` are those of every request; `ConfigError` for one that cannot
+    be sent.  Close it when done (`aclose`).
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(
+        self, base_url: str, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
         parts = urlsplit(base_url)
         self._secure = parts.scheme == 'https'
         self._host = parts.hostname or ''
         self._port = parts.port or (443 if self._secure else 80)
         self._netloc = parts.netloc
+        self._headers = [('Host', self._netloc), ('Content-Length', '0'),
+                         *headers]
+        try:
+            h11.Request(method='GET', target='/', headers=self._headers)
+        except (h11.LocalProtocolError, UnicodeError):
+            # Without the value, which may be a key.
+            raise ConfigError(
+                f'{self._netloc}: an API key that is not printable ASCII in '
+                'one piece cannot be sent: look at the account’s key_file'
+            ) from None
+        self._rest_of_head = ' HTTP/1.1\r\n' + ''.join(
+            f'{name}: {value}\r\n' for name, value in self._headers
+        ) + '\r\n'
         self._idle: list[_Connection] = []
 
-    async def request(
-        self, method: str, target: str, headers: Sequence[tuple[str, str]]
-    ) -> Answered:
+    async def request(self, method: str, target: str) -> Answered:
         """
         Send a request without a body and wait for its answer.
 
-        Raises `NotSent` if no connection could be had, `VenueDown` if it
-        broke after that; cancelled, it closes its connection.
+        ``target`` is quoted already.  Raises `NotSent` if no connection
+        could be had, `VenueDown` if it broke after that; cancelled, it
+        closes its connection.
         """
         connection = await self._connection()
         try:
-            answered = await self._exchange(
-                connection, method, target, headers
-            )
+            answered = await self._exchange(connection, method, target)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError,
                 h11.ProtocolError) as err:
             await trio.aclose_forcefully(connection.stream)
@@ -126,20 +139,17 @@ class HttpPool:
         return _Connection(secure, plain)
 
     async def _exchange(
-        self, connection: _Connection, method: str, target: str,
-        headers: Sequence[tuple[str, str]],
+        self, connection: _Connection, method: str, target: str
     ) -> Answered:
         http, stream = connection.http, connection.stream
-        request = h11.Request(
-            method=method, target=target,
-            headers=[('Host', self._netloc), ('Content-Length', '0'),
-                     *headers],
-        )
-        # Head and end in one piece: one packet a request.
         await stream.send_all(
-            (http.send(request) or b'') + (http.send(h11.EndOfMessage())
-                                           or b'')
+            f'{method} {target}{self._rest_of_head}'.encode('ascii')
         )
+        # It is told what was sent; no order waits for its checks.
+        http.send(h11.Request(
+            method=method, target=target, headers=self._headers
+        ))
+        http.send(h11.EndOfMessage())
         status, found, body = 0, {}, b''
         while True:
             event = http.next_event()

@@ -71,7 +71,7 @@ class SignedRest:
         self, base_url: str, keys: Keys, limiter: Limiter, clock: Clock,
         timeout_s: float,
     ) -> None:
-        self._http = HttpPool(base_url)
+        self._http = HttpPool(base_url, [keys.header])
         self._keys = keys
         self._limiter = limiter
         self._clock = clock
@@ -102,8 +102,7 @@ class SignedRest:
         try:
             with trio.move_on_after(self._timeout_s) as waiting:
                 answered = await self._http.request(
-                    method, f'{target}?{query}' if query else target,
-                    [self._keys.header],
+                    method, f'{target}?{query}' if query else target
                 )
         except NotSent:
             raise
