@@ -15,7 +15,13 @@ from ..data.bus import open_bus
 from ..data.endpoints import BUS
 from ..data.storage import open_store_client, table_root
 from ..errors import as_piker_error, to_wire
-from ..service import TreeClient, actor_state, daemon_life, tractor
+from ..service import (
+    TreeClient,
+    actor_state,
+    daemon_life,
+    shorten_slice,
+    tractor,
+)
 from . import backend_factory
 
 __all__ = ['brokerd']
@@ -58,6 +64,7 @@ async def brokerd(
                 ) as bus,
             ):
                 actor_state()[BUS] = bus
+                shorten_slice()
                 _calm_collector()
                 await ctx.started({'provider': provider})
                 await trio.sleep_forever()

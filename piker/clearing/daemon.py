@@ -10,7 +10,13 @@ import trio
 
 from ..clock import SystemClock
 from ..errors import as_piker_error, to_wire
-from ..service import TreeClient, actor_state, daemon_life, tractor
+from ..service import (
+    TreeClient,
+    actor_state,
+    daemon_life,
+    shorten_slice,
+    tractor,
+)
 from .ems import open_ems_core
 from .endpoints import EMS
 
@@ -28,6 +34,7 @@ async def emsd(ctx: Any, root: dict[str, Any]) -> None:
                 SystemClock(),
             ) as ems:
                 actor_state()[EMS] = ems
+                shorten_slice()
                 _calm_collector()
                 await ctx.started({})
                 started = True

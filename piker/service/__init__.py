@@ -11,6 +11,7 @@ from .ground import remote, tractor
 from .pikerd import open_pikerd, serve
 from .pipe import Pipe, connect_pipe, open_door
 from .services import Services
+from .slices import shorten_slice
 from .tree import DEFAULT_REGISTRY, Tree
 from .watch import is_alive, raise_if_dies, started_ticks, wait_exit
 
@@ -31,6 +32,7 @@ __all__ = [
     'raise_if_dies',
     'remote',
     'serve',
+    'shorten_slice',
     'started_ticks',
     'tractor',
     'wait_exit',
