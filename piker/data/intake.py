@@ -37,8 +37,10 @@ _FAR_IDS = _FAR_IDS_A_S = 10_000
 # A trade older than its predecessor by more than this is refused.
 _BACKWARDS_NS = NS_PER_S
 # A trade further ahead of the venue's clock than this is refused: a bar for
-# each second up to it would be made otherwise.
-_AHEAD_NS = 3600 * NS_PER_S
+# each second up to it would be made otherwise.  What is fetched while a
+# recording is played fast may be ahead of what the clock was told by.
+_AHEAD_NS = 10 * NS_PER_S
+_FETCHED_AHEAD_NS = 3600 * NS_PER_S
 _NO_QUOTE: TickRow = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
 
 # Told of trades that are gone for good: how many, 0 where that is not known,
@@ -73,6 +75,7 @@ class Intake:
         self._inverse_tick = 1 / float(instrument.tick_size)
         self._bid = self._ask = _NO_QUOTE
         self._last_update = 0
+        self._ahead_ns = _AHEAD_NS
         # A trade whose id cannot be, and which id was due: see `_is_reset`.
         self._stray: tuple[TickRow, int] | None = None
         # of the day, as an integer of the smallest size, as bars have it
@@ -115,6 +118,7 @@ class Intake:
         ``final`` the rows are the venue's last word: holes in them stay, and
         everything is written.  The caller wakes readers.
         """
+        self._ahead_ns = _FETCHED_AHEAD_NS if final else _AHEAD_NS
         out: list[TickRow] = []
         left: list[TickRow] = []
         trade = quote = None
@@ -363,10 +367,12 @@ class Intake:
             and 0 < size < _INF
             and 0 < count < _MOST_COUNT
             and abs(ticks - round(ticks)) < 1e-4
-            and time > self.last_ns - _BACKWARDS_NS
+            and (
+                time > self.last_ns - _BACKWARDS_NS or self._was_ahead(time)
+            )
             and (
                 time <= self.last_ns
-                or time < self._clock.now_ns() + _AHEAD_NS
+                or time < self._clock.now_ns() + self._ahead_ns
             )
         ):
             log.debug('%s: refused the trade %s', self.instrument.id, row)
@@ -381,6 +387,18 @@ class Intake:
                 self.ring.begin_day(day)
             if day == self._day:
                 self._lots += round(size * self._scale)
+        return True
+
+    def _was_ahead(self, time: int) -> bool:
+        """
+        Whether it is the newest trade's time that is wrong, not this one.
+
+        Else all that follow would be refused until that time has come.
+        """
+        now = self._clock.now_ns()
+        if self.last_ns <= now + 2 * _BACKWARDS_NS or time < now - _AHEAD_NS:
+            return False
+        self.last_ns = time
         return True
 
     def _hole(self, missing: int, first: TickRow) -> None:

@@ -152,6 +152,8 @@ class LiveFeed:
     @property
     def problem(self) -> str:
         """What keeps it from being live, as far as is known."""
+        if self._linked:
+            return 'the venue does not give its history'
         return self._reader.reason
 
     async def run(self) -> None:

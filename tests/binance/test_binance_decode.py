@@ -205,6 +205,37 @@ def test_the_newest_event_moves_the_clock():
     assert router._clock.now_ns() == NOW + 89 * 10 ** 6
 
 
+MINUTES_MS = 60_000
+
+
+@pytest.mark.parametrize('many', [1, 3, 200])
+@pytest.mark.parametrize('listed', [False, True])
+def test_one_absurd_event_time_moves_no_clock(many, listed):
+    """While a recording that is played fast takes the clock with it."""
+    clock = VenueClock(ManualClock(NOW))
+    router = Router(clock)
+    router.add(['x@trade'], Sink())
+
+    def put(first, times_ms):
+        found = [
+            combined('trade', {
+                'E': event, 't': first + k, 'p': '1', 'q': '1', 'T': traded,
+                'm': True,
+            }) for k, (event, traded) in enumerate(times_ms)
+        ]
+        if listed:
+            assert router.route_list(*as_list(found))
+        else:
+            assert not router.route(found, RECV)
+
+    now_ms = NOW // 10 ** 6
+    leap = now_ms + 50 * MINUTES_MS
+    put(0, [(now_ms, now_ms)] * (many - 1) + [(leap, now_ms)])
+    assert clock.now_ns() == NOW
+    put(many, [(leap + 3, leap)] * many)
+    assert clock.now_ns() == (leap + 3) * 10 ** 6
+
+
 def test_what_a_list_must_not_have():
     sink = Sink()
     router = Router(VenueClock(ManualClock(NOW)))

@@ -395,6 +395,26 @@ async def test_an_unusable_trade_stops_nothing(
         assert feed._builders[60].writer.read()['trades'].sum() == 12
 
 
+@pytest.mark.parametrize('ahead_s', [8, 3000])
+async def test_a_trade_ahead_of_its_time_spoils_none_after_it(
+    autojump_clock, bus_of, venue, ahead_s
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        venue.trade(10, after(0))
+        venue.send([trade(11, after(0) + ahead_s * NS_PER_S)])
+        for k in range(12, 20):
+            venue.trade(k, after(k))
+            await trio.sleep(0.1)
+        assert ids(feed)[-8:] == list(range(12, 20))
+        far = ahead_s > 10
+        assert counted(feed).get('refused', 0) == far
+        newest = feed._builders[1].writer.next
+        assert newest <= venue.wall.now_ns() // NS_PER_S + 10
+        bars = feed._builders[60].writer.read()
+        assert bars['trades'].sum() == 20 - far
+
+
 @pytest.mark.parametrize('id_', [-1, 1 << 63, 1 << 70])
 async def test_an_id_that_is_none(
     autojump_clock, bus_of, venue, id_

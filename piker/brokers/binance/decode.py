@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar, Union
 
 import msgspec
 
-from ...clock import NS_PER_MS, VenueClock
+from ...clock import NS_PER_MS, NS_PER_S, VenueClock
 from ...data.backend import DepthSink, Sink
-from ...data.ticks import Kind, Side, TickRow
+from ...data.ticks import Kind, Side, TickColumns, TickRow
 from .columns import tick_columns
 from .depth import HotDepth, depth_rows
 from .frames import JsonList
@@ -30,6 +30,8 @@ _HEAD = b'{"stream":"'
 _NAME_AT = len(_HEAD)
 # From this many messages for one sink on, columns are quicker than rows.
 _MANY = 128
+# What an event's time may be ahead of the clock without further proof.
+_LEAP_NS = 60 * NS_PER_S
 
 
 class _Combined(msgspec.Struct, Generic[T], gc=False):
@@ -212,8 +214,12 @@ class Router:
                 continue
             newest = max(newest, event_ms)
         self.messages += len(payloads)
-        if newest:
-            self._clock.observe(newest * NS_PER_MS)
+        event_ns = newest * NS_PER_MS
+        if newest and (
+            event_ns - now_ns < _LEAP_NS
+            or _proven(event_ns, batches.values())
+        ):
+            self._clock.observe(event_ns)
         for key, batch in batches.items():
             if batch:
                 self._sinks[key].rows(batch)
@@ -257,8 +263,12 @@ class Router:
             if batch:
                 batches.append((sink.rows, batch))
         self.messages += many
-        if newest:
-            self._clock.observe(newest * NS_PER_MS)
+        event_ns = newest * NS_PER_MS
+        if newest and (
+            event_ns - now_ns < _LEAP_NS
+            or _proven(event_ns, (ticks for _, ticks in batches))
+        ):
+            self._clock.observe(event_ns)
         for deliver, ticks in batches:
             deliver(ticks)
         return True
@@ -292,3 +302,24 @@ class Router:
             'messages': self.messages,
             'unknown_messages': self.unknown,
         }
+
+
+def _proven(event_ns: int, batches: Iterable[Any]) -> bool:
+    """
+    Whether a trade among them is about as new as this event's time.
+
+    A recording that is played fast leaps ahead, and its trades with it; one
+    time that is wrong would have the bars of all feeds run ahead.
+    """
+    return any(
+        event_ns - _newest_trade_ns(batch) < _LEAP_NS for batch in batches
+    )
+
+
+def _newest_trade_ns(batch: list[Any] | TickColumns) -> int:
+    if isinstance(batch, TickColumns):
+        return int(batch.time[batch.kind == _TRADE].max(initial=0))
+    return max(
+        (row[0] for row in batch if type(row) is tuple and row[2] == _TRADE),
+        default=0,
+    )
