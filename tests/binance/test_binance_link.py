@@ -133,6 +133,45 @@ async def test_a_clock_that_cannot_be_read_ends_nothing(autojump_clock):
     assert backend._rest.asked > 5
 
 
+async def test_an_old_listing_is_no_reason_to_wait(autojump_clock, nursery):
+    """Not for a venue that is down, or wants to be left alone for long."""
+    class Venue:
+        asked, answers = 0, True
+
+        async def get(self, path, background=False):
+            self.asked += 1
+            if not self.answers:
+                await trio.sleep(1000)
+                raise VenueDown('down')
+            return {'symbols': [{
+                'symbol': f'X{self.asked}', 'status': 'TRADING',
+                'baseAsset': 'X', 'quoteAsset': 'Y', 'filters': [
+                    {'filterType': 'PRICE_FILTER', 'tickSize': '0.1'},
+                    {'filterType': 'LOT_SIZE', 'stepSize': '0.1'},
+                ],
+            }]}
+
+    backend = object.__new__(Binance)
+    backend.name, backend._rest = 'binance', Venue()
+    backend._instruments, backend._listing = {}, trio.Lock()
+    nursery.start_soon(backend.keep_listing)
+    await trio.sleep(7200)
+    assert not backend._rest.asked
+    for _ in range(3):
+        assert list(await backend.instruments()) == ['x1']
+    backend._rest.answers = False
+    await trio.sleep(7000)
+    began = trio.current_time()
+    for _ in range(100):
+        assert list(await backend.instruments()) == ['x1']
+    assert trio.current_time() == began
+    assert backend._rest.asked < 10
+    backend._rest.answers = True
+    await trio.sleep(2000)
+    assert list(await backend.instruments()) != ['x1']
+    nursery.cancel_scope.cancel()
+
+
 class Streams:
     """A venue's stream: answers requests, remembers them."""
 

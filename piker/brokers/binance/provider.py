@@ -42,7 +42,7 @@ M = TypeVar('M', bound=BaseModel)
 _PAGE = 1000
 _INTERVALS = {1: '1s', 60: '1m'}
 _CLOCK_EVERY_S = 600.0
-_INSTRUMENTS_FOR_S = 3600.0
+_LIST_EVERY_S, _LIST_AGAIN_S = 3600.0, 60.0
 
 
 class Binance:
@@ -71,7 +71,6 @@ class Binance:
         self._router = Router(self.clock)
         self._links = Links(stream_url, self._router, nursery)
         self._instruments: dict[str, Instrument] = {}
-        self._listed_at = 0.0
         self._listing = trio.Lock()
 
     async def sync_clock(self) -> None:
@@ -95,23 +94,32 @@ class Binance:
                 log.warning('%s: %s', self.name, err)
 
     async def instruments(self) -> dict[str, Instrument]:
+        # Who asks waits for the first listing only: later ones may take as
+        # long as the venue wants to be left alone.
         async with self._listing:
-            age = trio.current_time() - self._listed_at
-            if not self._instruments or age > _INSTRUMENTS_FOR_S:
-                try:
-                    await self._list_instruments()
-                except (VenueError, BadMessage) as err:
-                    if not self._instruments:
-                        raise
-                    log.warning('%s: the old listing stays: %s',
-                                self.name, err)
+            if not self._instruments:
+                await self._list_instruments()
         return self._instruments
 
-    async def _list_instruments(self) -> None:
-        answer = await self._rest.get('/api/v3/exchangeInfo')
+    async def _list_instruments(self, *, background: bool = False) -> None:
+        answer = await self._rest.get(
+            '/api/v3/exchangeInfo', background=background
+        )
         info = _valid(ExchangeInfo, answer)
         self._instruments = self._usable(info.symbols)
-        self._listed_at = trio.current_time()
+
+    async def keep_listing(self) -> None:
+        """List what there is anew from time to time, once it was asked for."""
+        while True:
+            await trio.sleep(_LIST_EVERY_S)
+            while self._instruments:
+                try:
+                    await self._list_instruments(background=True)
+                    break
+                except (VenueError, BadMessage) as err:
+                    log.warning('%s: the old listing stays: %s',
+                                self.name, err)
+                await trio.sleep(_LIST_AGAIN_S)
 
     def _usable(self, symbols: list[dict[str, Any]]) -> dict[str, Instrument]:
         """One market that we cannot read must not hide the others."""
@@ -295,6 +303,7 @@ async def open_backend(
             )
             await backend.sync_clock()
             nursery.start_soon(backend.keep_clock)
+            nursery.start_soon(backend.keep_listing)
             yield backend
             nursery.cancel_scope.cancel()
     finally:
