@@ -4,7 +4,7 @@ The core of clearing: inputs in, `Effects` out; no I/O, no clock, no tasks.
 What each part does:
 
 =============  ============================================================
-`core`         the inputs, and what there is to look at
+`core`         the inputs; `shown` what there is to look at
 `intake`       what clients ask for: checked, then noted as wanted
 `drive`        the next step of a dialog, whatever has happened
 `groups`       OCO and brackets
@@ -18,24 +18,16 @@ What each part does:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Any
 
 from ..config import AccountSettings
 from ..data.ticks import Ticks
 from ..instruments import Instrument
 from ..orders import (
     Abilities,
-    AccountView,
     Alert,
-    Balance,
-    DialogView,
-    Fill,
     GatewayMessage,
     OrderChange,
     OrderRequest,
-    OrderStatus,
-    PositionView,
 )
 from . import intake, reconcile, replay
 from . import records as rec
@@ -44,14 +36,15 @@ from .drive import settle
 from .effects import Effects
 from .positions import day_of
 from .records import Record
+from .shown import Shown
 from .state import State
 from .strays import look_for
-from .turn import Runtime, Turn, account_view
+from .turn import Runtime, Turn
 
 __all__ = ['Core']
 
 
-class Core:
+class Core(Shown):
     """
     Every order, alert and position of every account.
 
@@ -64,8 +57,7 @@ class Core:
         accounts: Mapping[str, AccountSettings],
         answer_within_ns: int = 5_000_000_000,
     ) -> None:
-        self._state = State()
-        self._runtime = Runtime(accounts, answer_within_ns)
+        super().__init__(State(), Runtime(accounts, answer_within_ns))
 
     def _turn(self, now_ns: int) -> Turn:
         return Turn(self._state, self._runtime, now_ns)
@@ -281,19 +273,6 @@ class Core:
         """When `on_time` is wanted next."""
         return self._runtime.deadline_ns()
 
-    @property
-    def symbols_wanted(self) -> set[str]:
-        """
-        The symbols whose ticks are needed: orders, alerts, positions.
-
-        Those of which the instrument is not known yet are among them.
-        """
-        state = self._state
-        wanted = {symbol for _, symbol in state.here}
-        wanted |= {symbol for _, symbol in state.positions.open}
-        wanted |= {alert.symbol for alert in state.waiting.values()}
-        return wanted | state.unnamed
-
     # state
 
     def apply(self, record: Record) -> None:
@@ -308,83 +287,3 @@ class Core:
             self._runtime.market.set_opening(
                 record.symbol, day_of(record.time_ns), record.price
             )
-
-    def dump(self) -> dict[str, Any]:
-        """All that survives, to be compared with another core's."""
-        return self._state.dump()
-
-    def dialog(self, account: str, oid: str) -> DialogView:
-        """One dialog; raises `BadInput` if there is none."""
-        return intake.find(self._state, account, oid).view()
-
-    def dialogs(
-        self, account: str = '', *, open_only: bool = False
-    ) -> list[DialogView]:
-        """Dialogs in the order they were made."""
-        if open_only:
-            return [d.view() for d in self._state.open_of(account)]
-        return [d.view() for d in self._state.dialogs_of(account)]
-
-    def recent_dialogs(self, most: int) -> list[DialogView]:
-        """
-        Those that are open and the newest ``most`` of the others, by age.
-
-        Costs as much as that is, whatever there was before.
-        """
-        every = reversed(self._state.dialogs.values())
-        over = list(islice((d for d in every if d.final), most))
-        found = [*reversed(over), *self._state.open_of()]
-        found.sort(key=lambda dialog: dialog.made_ns)
-        return [dialog.view() for dialog in found]
-
-    def count_open(self, status: OrderStatus | None = None) -> int:
-        """How many dialogs are not over, of one status or of any."""
-        if status is None:
-            return sum(len(found) for found in self._state.open.values())
-        return sum(d.status is status for d in self._state.open_of())
-
-    def positions(self, account: str = '') -> list[PositionView]:
-        """Every position ever held, marked to the market."""
-        return [
-            self._state.positions.view(
-                name, symbol, *self._runtime.market.mark(symbol)
-            )
-            for name, symbol in self._state.positions
-            if account in {'', name}
-        ]
-
-    def alerts(self, *, waiting_only: bool = True) -> list[Alert]:
-        state = self._state
-        found = state.waiting if waiting_only else state.alerts
-        return list(found.values())
-
-    def fills(self, account: str = '', oid: str = '') -> list[Fill]:
-        """Fills in the order in which they became known."""
-        return [
-            fill for fill in self._state.fills.values()
-            if account in {'', fill.account} and oid in {'', fill.oid}
-        ]
-
-    def recent_fills(self, most: int) -> list[Fill]:
-        """The ``most`` that became known last, in order."""
-        newest = islice(reversed(self._state.fills.values()), most)
-        return list(newest)[::-1]
-
-    def balances(self, account: str) -> dict[str, Balance]:
-        return dict(self._state.account(account).balances)
-
-    def accounts(self) -> list[AccountView]:
-        """Every account of the settings."""
-        return [
-            account_view(self._state, self._runtime, name)
-            for name in self._runtime.accounts
-        ]
-
-    @property
-    def halted(self) -> dict[str, str]:
-        """The reason of the halt by account; '' stands for all accounts."""
-        return dict(self._state.halted)
-
-    def ready(self, account: str) -> bool:
-        """Whether the account's gateway is there and reconciled."""
-        return self._runtime.link(account).ready
