@@ -328,7 +328,8 @@ class World:
         """Somebody places an order at the venue without us."""
         self.venue.clock(self.now_ns)
         order = self.venue.place(PlaceOrder(
-            ref=0, cid=f'hand{len(self.venue.orders)}', symbol=BTC.id,
+            ref=0, cid=f'hand{len(self.venue.orders)}',
+            symbol=rng.choice([BTC.id, BTC.id, ETH.id]),
             side=rng.choice(list(OrderSide)), size=Decimal(2),
             type=rng.choice([OrderType.LIMIT, OrderType.MARKET]),
             price=Decimal(90),

@@ -11,7 +11,15 @@ import random
 from decimal import Decimal
 
 import pytest
-from clearing_venue import MS, NATIVE, PLAIN, World, random_request
+from clearing_venue import (
+    ACCOUNTS,
+    LISTED,
+    MS,
+    NATIVE,
+    PLAIN,
+    World,
+    random_request,
+)
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,7 +29,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from piker.orders import OrderSide
+from piker.config import AccountSettings, RiskSettings
+from piker.orders import OrderSide, OrderType, PlaceOrder
 
 HOW = ('', '', '', '', 'unsent', 'lost', 'doubt')
 CRASH = ('',) * 12 + ('before', 'after')
@@ -30,11 +39,11 @@ CRASH = ('',) * 12 + ('before', 'after')
 class Trader:
     """Does one random thing after the other in a `World`."""
 
-    def __init__(self, abilities):
-        self.world = World(abilities)
+    def __init__(self, abilities, accounts=ACCOUNTS):
+        self.world = World(abilities, accounts)
         self.count = 0
         # Fills count from when the account was first there, and in symbols
-        # that it has had an order in.
+        # in which an order of it was seen.
         self.world.settle()
         self.submit(random.Random(0))
 
@@ -127,6 +136,15 @@ class Trader:
 
     def end(self):
         self.world.settle()
+        # What was done elsewhere, and leaves no trace in the balances.
+        for symbol in LISTED:
+            self.world.venue.place(PlaceOrder(
+                ref=0, cid=f'last-{symbol}', symbol=symbol,
+                side=OrderSide.BUY, size=Decimal(1), type=OrderType.LIMIT,
+                price=Decimal(1),
+            ))
+        self.world.cut()
+        self.world.settle()
         self.world.check()
 
 
@@ -144,6 +162,21 @@ def test_a_long_random_day_ends_as_at_the_venue(seed, abilities):
     rng = random.Random(seed)
     trader = Trader(abilities)
     for _ in range(600):
+        getattr(trader, rng.choice(OFTEN))(rng)
+    trader.end()
+
+
+@pytest.mark.parametrize('abilities', [NATIVE, PLAIN], ids=['pairs', 'plain'])
+@pytest.mark.parametrize('seed', range(6))
+def test_a_day_with_limits_ends_so_too(seed, abilities):
+    rng = random.Random(seed)
+    trader = Trader(abilities, {'sim': AccountSettings(
+        provider='sim', risk=RiskSettings(
+            max_position=Decimal(rng.randint(4, 12)),
+            max_daily_loss=Decimal(rng.randint(5, 60)),
+        ),
+    )})
+    for _ in range(500):
         getattr(trader, rng.choice(OFTEN))(rng)
     trader.end()
 
