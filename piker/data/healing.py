@@ -57,17 +57,24 @@ class Healer:
         self._on_write = on_write
         self._reader = intake.ring.reader()
         self._wanted = trio.Event()
+        self._since = 0.0
 
     @property
     def _name(self) -> str:
         return self._intake.instrument.id
 
+    @property
+    def held_s(self) -> float:
+        """For how long ticks have been held back; 0 while none are."""
+        if self.held is None:
+            return 0.0
+        return trio.current_time() - self._since
+
     def take(self, rows: list[TickRow], *, final: bool = False) -> None:
         """Write ticks; from the first missing trade on, hold them back."""
         left = self._intake.take(rows, final=final)
         if left:
-            self.held = left
-            self._wanted.set()
+            self._hold_from_now(left)
         self._on_write()
 
     def hold(self, rows: list[TickRow]) -> None:
@@ -81,8 +88,12 @@ class Healer:
 
     def heal(self) -> None:
         """Have whatever is missing fetched before anything is written."""
+        self._hold_from_now([] if self.held is None else self.held)
+
+    def _hold_from_now(self, held: list[TickRow]) -> None:
         if self.held is None:
-            self.held = []
+            self._since = trio.current_time()
+        self.held = held
         self._wanted.set()
 
     async def run(self) -> None:

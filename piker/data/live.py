@@ -276,16 +276,25 @@ class LiveFeed:
             self.ring.beat(now)
             amended = sum(b.amended for b in self._builders.values())
             self.ring.set_count('amended', amended)
-            silent = now - self._reader.heard_ns
-            live = self._reader.state == FeedState.LIVE
-            if live and silent > self._stale_after_ns:
-                self._set_state(FeedState.STALE)
+            self._be_stale(now)
             since, ticks = self._rate_at
             if now - since > NS_PER_S:
                 written = self._reader.written
                 self._rate = (written - ticks) * NS_PER_S / (now - since)
                 self._rate_at = now, written
             await trio.sleep(0.5)
+
+    def _be_stale(self, now_ns: int) -> None:
+        """Where nothing new was shown for too long, for either reason."""
+        if self._reader.state != FeedState.LIVE:
+            return
+        most_ns = self._stale_after_ns
+        if now_ns - self._reader.heard_ns > most_ns:
+            self._set_state(FeedState.STALE, 'nothing is heard of the venue')
+        elif self._healer.held_s * NS_PER_S > most_ns:
+            self._set_state(
+                FeedState.STALE, 'trades are missing and are being fetched'
+            )
 
     def _be_live(self) -> None:
         if self._linked:

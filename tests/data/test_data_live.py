@@ -600,6 +600,29 @@ async def test_silence_makes_it_stale_and_a_sign_of_life_live(
         assert reader.state is FeedState.LIVE
 
 
+async def test_what_waits_for_missing_trades_is_stale(
+    autojump_clock, bus_of, venue
+):
+    """It shows nothing new, however much is heard."""
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        reader = feed.ring.reader()
+        for k in (10, 11, 12):
+            venue.trade(k, after(k), send=k != 11)
+        venue.fail = down()
+        for state in [FeedState.LIVE] * 4 + [FeedState.STALE] * 3:
+            await trio.sleep(1.2)
+            feed.link_alive()
+            assert reader.state is state, trio.current_time()
+        assert 'trades are missing' in reader.reason
+        venue.fail = None
+        for _ in range(6):
+            await trio.sleep(1)
+            feed.link_alive()
+        assert (reader.state, reader.reason) == (FeedState.LIVE, '')
+        assert ids(feed)[-3:] == [10, 11, 12]
+
+
 async def test_older_bars_come_in_front(
     autojump_clock, bus_of, venue
 ):
