@@ -118,6 +118,7 @@ def guarded(function: F) -> F:
         except click.Abort as err:
             # A question that got no answer: at the end of the input, or so.
             if isinstance(err.__context__, KeyboardInterrupt):
+                click.echo(err=True)
                 sys.exit(130)
             raise
         except (PikerError, BaseExceptionGroup) as err:

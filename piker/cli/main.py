@@ -8,8 +8,7 @@ from importlib import import_module
 import click
 
 from .. import __version__
-from ..errors import did_you_mean
-from .options import CONTEXT
+from .options import CONTEXT, HintedGroup
 
 __all__ = ['piker']
 
@@ -28,7 +27,7 @@ COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
+class _Lazy(HintedGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
@@ -42,14 +41,6 @@ class _Lazy(click.Group):
             import_module(f'.{module}', __package__), cmd_name
         )
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith('-'):
-            hint = did_you_mean(args[0], COMMANDS)
-            ctx.fail(f'No such command {args[0]!r}.{hint}')
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Lazy, context_settings=CONTEXT)

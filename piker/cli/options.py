@@ -11,12 +11,13 @@ import click
 
 from .. import log
 from ..clock import parse_time
-from ..errors import BadInput
+from ..errors import BadInput, did_you_mean
 from ..service.tree import DEFAULT_REGISTRY
 from .common import Failure
 
 __all__ = [
     'CONTEXT',
+    'HintedGroup',
     'TimeParam',
     'client_options',
     'config_option',
@@ -135,6 +136,19 @@ def given(params: Sequence[click.Parameter]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+class HintedGroup(click.Group):
+    """A group that has a guess at what a mistyped command should be."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith('-'):
+            hint = did_you_mean(args[0], names)
+            ctx.fail(f'No such command {args[0]!r}.{hint}')
+        return super().resolve_command(ctx, args)
 
 
 def refuse_misplaced(ctx: click.Context) -> None:

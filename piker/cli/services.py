@@ -70,13 +70,13 @@ def _print(found: TreeReport) -> None:
     print_table(f'tree at {found.tree.address}', [
         ('daemon', 'left'), ('state', 'left'), ('pid', 'right'),
         ('up', 'right'), ('restarts', 'right'), ('cpu %', 'right'),
-        ('MiB', 'right'), ('', 'left'),
+        ('MiB', 'right'), ('', 'text'),
     ], rows)
     if found.feeds:
         print_table('\nfeeds', [
             ('symbol', 'left'), ('state', 'left'), ('clients', 'right'),
             ('ticks', 'right'), ('per s', 'right'), ('age s', 'right'),
-            ('1s bars', 'right'), ('1m bars', 'right'), ('notes', 'left'),
+            ('1s bars', 'right'), ('1m bars', 'right'), ('notes', 'text'),
         ], [
             [
                 feed.symbol, feed.state, str(feed.subscribers),
@@ -92,7 +92,7 @@ def _print(found: TreeReport) -> None:
         print_table('\norder books', [
             ('symbol', 'left'), ('state', 'left'), ('clients', 'right'),
             ('bids', 'right'), ('asks', 'right'), ('age s', 'right'),
-            ('notes', 'left'),
+            ('notes', 'text'),
         ], [
             [
                 book.symbol, book.state, str(book.subscribers),
@@ -120,7 +120,7 @@ def _print_store(store: StoreStatus) -> None:
     print_table(title, [
         ('symbol', 'left'), ('state', 'left'), ('1s bars', 'right'),
         ('1m bars', 'right'), ('ticks', 'right'), ('waiting', 'right'),
-        ('age s', 'right'), ('notes', 'left'),
+        ('age s', 'right'), ('notes', 'text'),
     ], [
         [
             symbol, _recording_state(record),
@@ -150,7 +150,7 @@ def _print_ems(ems: dict[str, Any]) -> None:
     print_table('\norders', [
         ('open', 'right'), ('dark', 'right'), ('alerts', 'right'),
         ('gateways', 'left'), ('journal', 'left'), ('commit ms', 'right'),
-        ('halted', 'left'),
+        ('halted', 'text'),
     ], [[
         str(ems['open']), str(ems['dark']), str(ems['alerts']),
         ', '.join(f'{n} {state}' for n, state in ems['gateways'].items()),

@@ -13,12 +13,12 @@ from .common import write_line
 
 __all__ = ['Columns', 'clean', 'print_table']
 
-# (name, 'left' or 'right'), and how easily it is done without: 0, or nothing,
-# not at all; of the others the highest goes first where there is no room.
+# (name, 'left', 'right' or 'text'), and how easily it is done without: 0, or
+# nothing, not at all; of the others the highest goes first where there is no
+# room.  Text may be cut if it is the last column.
 Columns = Sequence[tuple[str, str] | tuple[str, str, int]]
 
 _GAP = 2
-# The last column may be cut to this where it is text.
 _LEAST_LAST = 12
 
 
@@ -34,7 +34,7 @@ def print_table(
     A table for people.
 
     A number is never cut: on a terminal that is too narrow whole columns are
-    left out, which is said, and the text of the last one ends in an
+    left out, which is said, and text at the end of a line ends in an
     ellipsis.  A pipe gets everything.
     """
     console = Console()
@@ -81,7 +81,7 @@ def _chosen(
         shown = [at for at in shown if any(row[at] for row in rows)]
     while (more := over()) > 0:
         last = shown[-1]
-        if columns[last][1] == 'left' and widths[last] - more >= _LEAST_LAST:
+        if columns[last][1] == 'text' and widths[last] - more >= _LEAST_LAST:
             widths[last] -= more
             break
         worst = max(shown, key=lambda at: (rank(at), at))

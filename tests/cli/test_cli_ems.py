@@ -77,6 +77,7 @@ def request(line: str) -> OrderRequest:
     (['--watch', 'btcusdt.sim', 'orders'], "'orders' takes no --watch"),
     (['--watch', 'btcusdt'], 'not an instrument id'),
     (['nonsense'], 'No such command'),
+    (['canel', 'x'], "Did you mean 'cancel'"),
 ])
 def test_refused(args: list[str], words: str) -> None:
     assert words in refused(*args)

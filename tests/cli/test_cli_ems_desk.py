@@ -308,6 +308,37 @@ async def test_leaving(key: str) -> None:
         assert desk.left
 
 
+async def test_ends_of_orders() -> None:
+    """Told once, whoever made them; a bad symbol is said and dropped."""
+    async with open_desk(120, 40) as desk:
+        over = order(
+            'resting', status=OrderStatus.CLOSED, filled=Decimal('0.02'),
+            average=Decimal('99.5'),
+        )
+        desk.desk.on_event(over)
+        words = 'resting: buy 0.02 btcusdt.sim closed, 0.02 at 99.5'
+        assert words in desk.lines()[-2]
+        desk.desk.on_event(over)
+        assert desk.text().count(words) == 2  # above the line, in the log
+        desk.desk.on_event(order(
+            'stopper', status=OrderStatus.EXPIRED, reason='its time is over'
+        ))
+        assert 'expired: its time is over' in desk.lines()[-2]
+
+
+async def test_a_symbol_that_there_is_not() -> None:
+    async with open_desk() as desk:
+        await desk.enter('watch nosuch.sim')
+        desk.lines()
+        watched = desk.desk.quotes['nosuch.sim']
+        assert watched is not None
+        watched.refused, watched.trouble = True, "sim has no symbol 'nosuch'"
+        desk.lines()
+        assert "sim has no symbol 'nosuch'" in desk.lines()[-2]
+        assert not desk.desk.watched
+        assert 'nosuch.sim' not in desk.lines()[4]
+
+
 async def test_redraw() -> None:
     """Of the screen that came after the commands were made."""
     cleared = []

@@ -13,7 +13,7 @@ from piker.cli.table import print_table
 
 COLUMNS = [
     ('time', 'left'), ('account', 'left', 2), ('price', 'right'),
-    ('fee', 'right', 1), ('spare', 'left', 0), ('note', 'left', 3),
+    ('fee', 'right', 1), ('spare', 'left', 0), ('note', 'text', 3),
 ]
 ROWS = [
     ['12:00:00', 'paper', '101992.31', '0.00000502', '', 'a long note of it'],

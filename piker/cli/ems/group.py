@@ -10,6 +10,7 @@ import click
 from ..common import check_symbols, guarded, run
 from ..options import (
     CONTEXT,
+    HintedGroup,
     level_option,
     refuse_misplaced,
     registry_option,
@@ -19,7 +20,9 @@ from . import alerts, changing, lists, placing, switch
 __all__ = ['ems']
 
 
-@click.group(context_settings=CONTEXT, invoke_without_command=True)
+@click.group(
+    cls=HintedGroup, context_settings=CONTEXT, invoke_without_command=True
+)
 @registry_option
 @level_option
 @click.option(

@@ -71,7 +71,7 @@ def _print_orders(views: Sequence[DialogView]) -> None:
         ('oid', 'left'), ('account', 'left', 3), ('symbol', 'left'),
         ('side', 'left'), ('type', 'left', 2), ('size', 'right'),
         ('price', 'right'), ('trigger', 'right'), ('filled', 'right', 1),
-        ('average', 'right', 4), ('status', 'left'), ('note', 'left', 5),
+        ('average', 'right', 4), ('status', 'left'), ('note', 'text', 5),
     ], [_order_row(view) for view in views])
 
 
@@ -253,7 +253,7 @@ def balances(
 def _print_accounts(rows: Sequence[dict[str, Any]]) -> None:
     print_table('', [
         ('account', 'left'), ('trades', 'left'), ('money', 'left'),
-        ('gateway', 'left'), ('halted', 'left'),
+        ('gateway', 'left'), ('halted', 'text'),
     ], [
         [
             row['account'], row['provider'] or 'on paper',
@@ -286,7 +286,7 @@ def accounts(registry: str, as_json: bool) -> None:
 def print_alerts(alerts_: Sequence[Alert]) -> None:
     print_table('', [
         ('alert', 'left'), ('symbol', 'left'), ('side', 'left'),
-        ('price', 'right'), ('state', 'left'), ('note', 'left'),
+        ('price', 'right'), ('state', 'left'), ('note', 'text'),
     ], [
         [
             a.aid, a.symbol, a.side.value, amount(a.price),

@@ -13,7 +13,7 @@ import msgspec
 from ...clearing.ledger import By, LedgerRow, PnlRow, pnl
 from ...clock import format_ns
 from ..common import emit
-from ..options import CONTEXT, json_option, refuse_misplaced
+from ..options import CONTEXT, HintedGroup, json_option, refuse_misplaced
 from ..table import print_table
 from .check import check
 from .export import export
@@ -22,7 +22,9 @@ from .tools import Range, Source, exact, fill_options, money
 __all__ = ['ledger']
 
 
-@click.group(invoke_without_command=True, context_settings=CONTEXT)
+@click.group(
+    cls=HintedGroup, context_settings=CONTEXT, invoke_without_command=True
+)
 @json_option
 @click.pass_context
 @fill_options
@@ -115,7 +117,7 @@ _PNL_CELLS: dict[str, tuple[str, Callable[[PnlRow], str]]] = {
     'fees': ('right', lambda row: money(row.fees)),
     'net': ('right', lambda row: money(row.net)),
     '': ('left', lambda row: row.quote),
-    'other fees': ('left', lambda row: ', '.join(
+    'other fees': ('text', lambda row: ', '.join(
         f'{exact(fee)} {asset}' for asset, fee in row.other_fees.items()
     )),
 }

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import click
 
-from ..options import CONTEXT
+from ..options import CONTEXT, HintedGroup
 from . import filling, looking, moving, upkeep
 
 __all__ = ['store']
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=HintedGroup, context_settings=CONTEXT)
 def store() -> None:
     """
     Bars and ticks kept on disk, in Delta Lake tables.

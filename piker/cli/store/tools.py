@@ -3,6 +3,7 @@ What the commands of ``piker store`` share: options, progress, the last word.
 """
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -87,6 +88,8 @@ def store_options(function: F) -> F:
 
 
 def _open(root: str | None, config: Path | None) -> Store:
+    # What its libraries warn of is not for people; how it ends, we say.
+    os.environ.setdefault('RUST_LOG', 'error')
     # deltalake and polars take a while to load: not for help.
     from ...data.storage import Store
 
