@@ -12,8 +12,6 @@ is asked.
 from __future__ import annotations
 
 import logging
-import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import Any
 
 import trio
 
-from ..clock import NS_PER_MS, NS_PER_S, Clock
+from ..clock import NS_PER_S, Clock
 from ..config import AccountSettings, EmsSettings
 from ..data import Quote, Ticks
 from ..errors import BadInput, PikerError
@@ -29,6 +27,7 @@ from ..instruments import Instrument, InstrumentId
 from ..orders import (
     Abilities,
     Alert,
+    Command,
     DialogView,
     GatewayMessage,
     Notice,
@@ -42,6 +41,7 @@ from .gateways import Gateways
 from .hub import Hub
 from .journal import Journal, journal_file
 from .market import Market, latest_trade
+from .outbox import Outbox
 from .paper import paper_file
 from .paperstore import PaperStore
 from .probe import Probes, VenueBooks
@@ -79,71 +79,25 @@ class Ems:
         self._error: BaseException | None = None
         self._failed = trio.Event()
         self._moved = trio.Event()
-        self._unsynced = trio.Event()
-        # What waits for the disk, in order.
-        self._waiting: deque[Effects | trio.Event] = deque()
-        self._commit_ns = 0
-        self._sync_ns = 0
-        self._triggers = 0
+        self._outbox = Outbox(journal, self._send, self.hub.publish)
         self._idle = journal.path.with_name(f'{journal.path.name}.idle')
         self._marked = False
 
     # effects
 
     def _carry_out(self, effects: Effects) -> None:
-        """Journal, then send and tell, now or once the disk has it."""
+        """Journal, send, tell."""
         if not effects:
             return
-        if effects.records:
-            self._append(effects)
-            self._unsynced.set()
-        if effects.urgent:
-            self._triggers += 1
-            self._send_all_before()
-            self._send(effects)
-        if self._waiting or (effects.records and not effects.urgent):
-            self._waiting.append(effects)
-        else:
-            self._let_go(effects)
+        if effects.records and self._marked:
+            self._idle.unlink(missing_ok=True)
+            self._marked = False
+        self._outbox.put(effects)
         self._look_at_market()
         self._moved.set()
 
-    def _send(self, effects: Effects) -> None:
-        commands, effects.commands = effects.commands, []
-        for account, command in commands:
-            self.gateways.send(account, command)
-
-    def _send_all_before(self) -> None:
-        """No command overtakes another, whatever it is about."""
-        for effects in self._waiting:
-            if isinstance(effects, Effects):
-                self._send(effects)
-
-    def _let_go(self, effects: Effects | trio.Event) -> None:
-        if isinstance(effects, trio.Event):
-            effects.set()
-            return
-        self._send(effects)
-        self.hub.publish(effects.news)
-
-    async def _written(self) -> None:
-        """
-        Until all that was taken on so far is on the disk and told of.
-
-        It is so whether or not the caller waits for it.
-        """
-        if self._waiting:
-            written = trio.Event()
-            self._waiting.append(written)
-            await written.wait()
-
-    def _append(self, effects: Effects) -> None:
-        if self._marked:
-            self._idle.unlink(missing_ok=True)
-            self._marked = False
-        began = time.perf_counter_ns()
-        self._journal.append(effects.records)
-        self._commit_ns = time.perf_counter_ns() - began
+    def _send(self, account: str, command: Command) -> None:
+        self.gateways.send(account, command)
 
     def _fail(self, err: BaseException) -> None:
         self._error = err
@@ -253,7 +207,7 @@ class Ems:
             {r.symbol for r in requests}, {r.account for r in requests}
         )
         self._do(lambda now: self.core.submit(client, requests, now))
-        await self._written()
+        await self._outbox.written()
         return [self.core.dialog(r.account, r.oid) for r in requests]
 
     def _checked(self, request: OrderRequest) -> OrderRequest:
@@ -314,13 +268,13 @@ class Ems:
     async def change(self, client: str, change: OrderChange) -> DialogView:
         """Give an open order new values."""
         self._do(lambda now: self.core.change(client, change, now))
-        await self._written()
+        await self._outbox.written()
         return self.core.dialog(change.account, change.oid)
 
     async def cancel(self, client: str, account: str, oid: str) -> DialogView:
         """Cancel an order."""
         self._do(lambda now: self.core.cancel(client, account, oid, now))
-        await self._written()
+        await self._outbox.written()
         return self.core.dialog(account, oid)
 
     async def cancel_all(
@@ -330,21 +284,21 @@ class Ems:
         self._do(lambda now: self.core.cancel_all(
             client, account, symbol, now_ns=now
         ))
-        await self._written()
+        await self._outbox.written()
 
     async def halt(self, client: str, account: str, reason: str) -> None:
         """Block new orders and cancel all, until `resume`."""
         self._do(
             lambda now: self.core.halt(client, account, reason, now_ns=now)
         )
-        await self._written()
+        await self._outbox.written()
 
     async def resume(self, client: str, account: str) -> None:
         """Lift a halt."""
         self._do(
             lambda now: self.core.resume(client, account, now_ns=now)
         )
-        await self._written()
+        await self._outbox.written()
 
     async def add_alert(self, client: str, alert: Alert) -> Alert:
         """Tell of a price once."""
@@ -352,14 +306,14 @@ class Ems:
         alert = _replaced(alert, symbol=symbol)
         await self._ready({symbol}, set())
         self._do(lambda now: self.core.add_alert(client, alert, now))
-        await self._written()
+        await self._outbox.written()
         found = self.core.alerts(waiting_only=False)
         return next((a for a in found if a.aid == alert.aid), alert)
 
     async def drop_alert(self, client: str, aid: str) -> None:
         """Forget an alert."""
         self._do(lambda now: self.core.drop_alert(client, aid, now))
-        await self._written()
+        await self._outbox.written()
 
     # what is so now
 
@@ -401,7 +355,6 @@ class Ems:
             'open': self._count_open(),
             'dark': self._count_dark(),
             'alerts': len(self.core.alerts()),
-            'triggers': self._triggers,
             'halted': self.core.halted,
             'gateways': self.gateways.status(self.core.ready),
             'symbols': self.market.status,
@@ -409,8 +362,7 @@ class Ems:
             'journal': str(self._journal.path),
             'journal_bytes': _size(self._journal.path),
             'records': self._journal.last,
-            'commit_ms': self._commit_ns / NS_PER_MS,
-            'sync_ms': self._sync_ns / NS_PER_MS,
+            **self._outbox.status(),
         }
 
     def _count_open(self) -> int:
@@ -462,21 +414,12 @@ class Ems:
             with trio.move_on_after(min(pause, _LOOK_S)):
                 await self._moved.wait()
 
-    async def keep_synced(self) -> None:
-        """Have what was appended forced to the disk, then let it go."""
-        while True:
-            await self._unsynced.wait()
-            self._unsynced = trio.Event()
-            covered = len(self._waiting)
-            began = time.perf_counter_ns()
-            try:
-                await trio.to_thread.run_sync(self._journal.sync)
-            except Exception as err:
-                self._fail(err)
-                return
-            self._sync_ns = time.perf_counter_ns() - began
-            for _ in range(covered):
-                self._let_go(self._waiting.popleft())
+    async def keep_written(self) -> None:
+        """Have what was journalled reach the disk, and then go out."""
+        try:
+            await self._outbox.run()
+        except Exception as err:
+            self._fail(err)
 
     async def keep_marked(self) -> None:
         """Keep the word for the next start true."""
@@ -543,7 +486,7 @@ async def open_ems_core(
             await nursery.start(ems.market.run)
             nursery.start_soon(ems.raise_failure)
             ems.begin()
-            for task in (ems.keep_time, ems.keep_synced, ems.keep_marked):
+            for task in (ems.keep_time, ems.keep_written, ems.keep_marked):
                 nursery.start_soon(task)
             try:
                 yield ems

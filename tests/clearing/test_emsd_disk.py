@@ -107,7 +107,7 @@ async def open_desk(path: Path) -> AsyncGenerator[Desk, None]:
         fake: Any = FakeGateways()
         ems.gateways, ems.market = fake, FakeMarket()  # type: ignore[assignment]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ems.keep_synced)
+            nursery.start_soon(ems.keep_written)
             nursery.start_soon(ems.raise_failure)
             ems.on_instrument(BTC)
             ems.on_gateway('sim', NATIVE)
@@ -118,7 +118,7 @@ async def open_desk(path: Path) -> AsyncGenerator[Desk, None]:
                     Answer(ref=command.ref, outcome=Outcome.DONE)
                     for command in fake.sent
                 ])
-            await ems._written()
+            await ems._outbox.written()
             fake.sent.clear()
             ems.on_market(BTC.id, None)
             yield Desk(ems, journal)
@@ -211,6 +211,27 @@ async def test_a_cancel_follows_its_order(tmp_path: Path) -> None:
     kinds = [type(c) for c in desk.gateways.sent]
     assert kinds[0] is PlaceOrder
     assert all(kind is CancelOrder for kind in kinds[1:])
+
+
+async def test_what_needs_no_disk_waits_for_what_came_before_only(
+    tmp_path: Path,
+) -> None:
+    """A change that changes nothing, asked for while the disk is busy."""
+    async with open_desk(tmp_path) as desk:
+        await desk.submit(limit_request(oid='a'))
+        await desk.ems.cancel('test', 'sim', 'a')
+        desk.journal.hold()
+        desk.journal.flushing.clear()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(desk.submit, limit_request(oid='b'))
+            await flushing(desk.journal)
+            nursery.start_soon(desk.ems.cancel, 'test', 'sim', 'a')
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            desk.journal.let.release(1000)
+            with trio.fail_after(5):
+                while desk.acknowledged != ['a', 'b']:
+                    await trio.sleep(0.001)
+        # The nursery is left: the second cancel was answered as well.
 
 
 async def test_a_disk_that_fails_ends_it_unacknowledged(
