@@ -90,11 +90,38 @@ def machine() -> dict[str, Any]:
         'memory_gb': round(psutil.virtual_memory().total / 2**30, 1),
         'kernel': platform.release(),
         'python': platform.python_version(),
+        'cores_at_once': _cores_at_once(len(os.sched_getaffinity(0))),
         'load_before': os.getloadavg()[0],
         'revision': revision or 'unknown',
         'time': datetime.now(UTC).isoformat(timespec='seconds'),
         'packages': packages,
     }
+
+
+_SPIN = """
+import time
+began = time.perf_counter()
+sum(i for i in range(3_000_000))
+print(time.perf_counter() - began)
+"""
+
+
+def _cores_at_once(cores: int) -> float:
+    """
+    How fast a core is while all are busy, 1 being as fast as alone.
+
+    Virtual cores may be two halves of one, and that may change by the minute.
+    """
+    def slowest(many: int) -> float:
+        spins = [
+            subprocess.Popen(
+                [sys.executable, '-c', _SPIN], stdout=subprocess.PIPE,
+                text=True,
+            ) for _ in range(many)
+        ]
+        return max(float(spin.communicate()[0]) for spin in spins)
+
+    return slowest(1) / slowest(cores)
 
 
 def describe(found: dict[str, Any]) -> str:
@@ -103,7 +130,8 @@ def describe(found: dict[str, Any]) -> str:
         f'{found["cpu"]}, {found["cores"]} cores, '
         f'{found["memory_gb"]} GB; Linux {found["kernel"]}, Python '
         f'{found["python"]}; {packages}; piker at {found["revision"]}; '
-        f'load {found["load_before"]:.2f} before the run; {found["time"]}'
+        f'load {found["load_before"]:.2f} before the run, a core at '
+        f'{found["cores_at_once"]:.0%} while all are busy; {found["time"]}'
     )
 
 

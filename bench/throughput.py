@@ -2,10 +2,12 @@
 The comparison: the same stream, from the same server, to each contestant.
 
 Messages a second as fast as each takes them, then latency at 1 and 10 times
-the recorded pace.
+the recorded pace.  Everybody has a turn in each round, since a machine that
+is shared is not the same one ten minutes later.
 """
 from __future__ import annotations
 
+import statistics
 import subprocess
 from typing import Any
 
@@ -39,81 +41,130 @@ def run(options: Options) -> dict[str, Any]:
         'loops': options.pick(3, 10, 20),
         'for_s': options.pick(1.0, 4.0, 8.0),
     }
-    # A reading takes a few seconds at most for the fast ones: the median
-    # of several tells more than a long one.
-    repeats = options.pick(1, 1, 3)
+    rounds = options.pick(1, 1, 5)
     paces = options.pick(
         [], [(1.0, 10.0), (10.0, 60.0)],
-        [(1.0, 60.0), (10.0, 0.0)],
+        [(1.0, 20.0), (10.0, 100.0)],
     )
-    found: dict[str, Any] = {}
-    for name in names:
-        runs = []
-        for _ in range(repeats):
-            runs.append(_attempt(name, options, **flood))
-            if 'skipped' in runs[-1]:
-                break
-        whole = [r for r in runs if 'skipped' not in r]
-        if not whole:
-            found[name] = runs[-1]
-            continue
-        whole.sort(key=lambda r: r['messages_per_s'])
-        found[name] = {
-            'version': whole[0]['version'],
-            'saturated': whole[len(whole) // 2],
-            'all_messages_per_s': [r['messages_per_s'] for r in whole],
-            'paced': {
-                f'{speed:g}x': _attempt(
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    paced: dict[str, dict[str, list[dict[str, Any]]]] = {
+        name: {f'{speed:g}x': [] for speed, _ in paces} for name in names
+    }
+    skipped: dict[str, dict[str, Any]] = {}
+    for number in range(rounds):
+        say(f'round {number + 1} of {rounds}')
+        for name in names:
+            if name in skipped:
+                continue
+            run_ = _attempt(name, options, **flood)
+            if 'skipped' in run_:
+                skipped[name] = run_
+                continue
+            runs[name].append(run_)
+            if number % 2:
+                continue  # they take long; every other round will do
+            for speed, seconds in paces:
+                paced[name][f'{speed:g}x'].append(_attempt(
                     name, options, speed=speed, seconds=seconds
-                )
-                for speed, seconds in paces
-            },
-        }
-    _show(found)
+                ))
+    found: dict[str, Any] = dict(skipped)
+    for name in names:
+        if name not in skipped:
+            found[name] = _summed(name, runs, paced[name])
+    _show({name: found[name] for name in names})
     return found
+
+
+def _summed(
+    name: str,
+    runs: dict[str, list[dict[str, Any]]],
+    paced: dict[str, list[dict[str, Any]]],
+) -> dict[str, Any]:
+    """A contestant's rounds: the median one, and the ratios of each."""
+    mine = runs[name]
+    rates = [r['messages_per_s'] for r in mine]
+    middle = sorted(mine, key=lambda r: r['messages_per_s'])[len(mine) // 2]
+    others = [
+        found for other, found in runs.items()
+        if other not in {*_OURS, name} and len(found) == len(mine)
+    ]
+    ratios = {}
+    if others:
+        best = [max(r['messages_per_s'] for r in turn)
+                for turn in zip(*others, strict=True)]
+        leanest = [min(_cpu(r) for r in turn)
+                   for turn in zip(*others, strict=True)]
+        ratios = {
+            'to_best_rival': [r / b for r, b in zip(rates, best, strict=True)],
+            'to_leanest_rival': [
+                least / _cpu(r) for r, least in zip(mine, leanest, strict=True)
+            ],
+        }
+    return {
+        'version': middle['version'], 'saturated': middle,
+        'all_messages_per_s': rates, 'ratios': ratios,
+        'paced': {
+            pace: _median_pace(found) for pace, found in paced.items() if found
+        },
+    }
+
+
+def _span(rates: list[float]) -> str:
+    return f'{min(rates):,.0f} – {max(rates):,.0f}'
+
+
+def _cpu(run_: dict[str, Any]) -> float:
+    """CPU seconds a million messages, of all its processes."""
+    return float(sum(run_['cpu_s_per_million'].values()))
+
+
+def _median_pace(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The round whose p99 is the median one; lost are those of all."""
+    done = [f for f in found if 'skipped' not in f]
+    if not done:
+        return found[0]
+    done.sort(key=lambda f: f['latency_us']['p99'])
+    middle = done[len(done) // 2]
+    return middle | {
+        'lost': sum(f['lost'] for f in done),
+        'all_p99_us': [f['latency_us']['p99'] for f in done],
+    }
 
 
 def _show(found: dict[str, Any]) -> None:
     done = {n: f for n, f in found.items() if 'skipped' not in f}
-    others = {n: f for n, f in done.items() if n not in _OURS}
-    best = max(
-        (f['saturated']['messages_per_s'] for f in others.values()),
-        default=None,
-    )
-    leanest = min(
-        (sum(f['saturated']['cpu_s_per_million'].values())
-         for f in others.values()),
-        default=None,
-    )
     rows = []
     for name, figures in found.items():
         if 'skipped' in figures:
             rows.append([name, 'skipped: ' + figures['skipped'][:60],
-                         *[None] * 7])
+                         *[None] * 8])
             continue
         flat = figures['saturated']
         rate = flat['messages_per_s']
-        cpu = flat['cpu_s_per_million']
         ticks = rate * flat['ticks_sent'] / flat['sent']
-        rows.append([
-            f'{name} {figures["version"]}'.strip(), rate, ticks,
-            rate / best if best else None,
-            ' + '.join(f'{c:.2f}' for c in cpu.values()),
-            1e6 / sum(cpu.values()),
-            leanest / sum(cpu.values()) if leanest else None,
-            flat['lost'],
-            flat['received'],
-        ])
-        flat['ratio_to_best_rival'] = rate / best if best else None
+        ratios = {
+            what: statistics.median(each)
+            for what, each in figures['ratios'].items()
+        }
         flat['ticks_per_s'] = ticks
-        flat['ticks_per_s_per_core'] = ticks / rate * 1e6 / sum(
-            cpu.values()
-        ) if rate else 0.0
+        flat['ticks_per_s_per_core'] = (
+            flat['ticks_sent'] / flat['sent'] * 1e6 / _cpu(flat)
+        )
+        rows.append([
+            f'{name} {figures["version"]}'.strip(), rate,
+            _span(figures['all_messages_per_s']),
+            ticks, ratios.get('to_best_rival'),
+            ' + '.join(
+                f'{c:.2f}' for c in flat['cpu_s_per_million'].values()
+            ),
+            1e6 / _cpu(flat), ratios.get('to_leanest_rival'),
+            flat['lost'], flat['received'],
+        ])
     show(
         'As fast as each takes them (a book message is two of piker’s ticks)',
-        ('contestant', 'messages/s', 'ticks/s', '× best rival',
-         'CPU s/M messages', 'messages/CPU s', '× leanest rival', 'lost',
-         'received'),
+        ('contestant', 'messages/s', 'least – most', 'ticks/s',
+         '× best rival', 'CPU s/M messages', 'messages/CPU s',
+         '× leanest rival', 'lost', 'received'),
         rows,
     )
     rows = []
