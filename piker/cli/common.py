@@ -24,6 +24,7 @@ from ..errors import (
     did_you_mean,
 )
 from ..instruments import InstrumentId
+from ..service.ground import TransportClosed
 
 __all__ = [
     'Failure',
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 F = TypeVar('F', bound=Callable[..., Any])
+
+_BROKEN = (OSError, TransportClosed, trio.BrokenResourceError)
 
 
 class Failure(click.ClickException):
@@ -95,6 +98,11 @@ def _translated(err: BaseException) -> BaseException:
             return SystemExit(130)
         if err.subgroup(_PipeClosed):
             _quiet_exit()
+        # A connection that breaks while ours is on its way out says no more.
+        _, rest = err.split(_BROKEN)
+        known = as_piker_error(rest) if rest else None
+        if known is not None:
+            return Failure(known)
     return err
 
 

@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cli_tools import PROGRAMS, invoke
 
+from piker.cli.common import Failure, run
 from piker.cli.main import COMMANDS
+from piker.errors import DaemonError
 from piker.service import Tree
 
 CASES = {
@@ -110,6 +113,23 @@ def test_no_tree(tree: Tree) -> None:
 
 
 @pytest.mark.usefixtures('tree')
+def test_a_connection_that_breaks_as_well() -> None:
+    """Says no more than the error that it came with; alone it is a bug."""
+    ours = DaemonError('the tree is shutting down')
+
+    async def fails(*errors: Exception) -> None:
+        raise ExceptionGroup('', [ExceptionGroup('', list(errors))])
+
+    with pytest.raises(Failure, match='shutting down') as caught:
+        run(partial(fails, ours, ConnectionResetError()))
+    assert caught.value.exit_code == 5
+    for bug in (ConnectionResetError(), ValueError()):
+        with pytest.raises(ExceptionGroup):
+            run(partial(fails, bug))
+    with pytest.raises(ExceptionGroup):
+        run(partial(fails, ours, ValueError()))
+
+
 def test_no_display() -> None:
     nowhere = {
         'DISPLAY': None, 'WAYLAND_DISPLAY': None, 'QT_QPA_PLATFORM': None,
