@@ -144,8 +144,14 @@ def _piker(
             _made(folder / 'place'), venue.port, _SYMBOL, stack
         )
         venue.wait_subscribed()
+        other = _client(place, _SYMBOL, stack)
+        other.tell(watch=True)
+        other.hear('watching')
         client.tell(rest=rests)
         rested = client.hear('rested', 60)
+        other.tell(watched=True)
+        seen = other.hear('seen')
+        other.end()
         pids = {
             name: place.daemon_pid(name) for name in ('brokerd.sim', 'emsd')
         }
@@ -173,7 +179,7 @@ def _piker(
         return {
             'speed': speed,
             'cpu_s': cpu,
-            'submit': _submit(rested, came),
+            'submit': _submit(rested, came, seen),
             'trigger': _trigger(trailed, came, taken, venue),
         }
 
@@ -288,12 +294,16 @@ def _tree(
         '--with', 'brokerd.sim', '--with', 'emsd',
     )
     stack.callback(pikerd.stop)
+    return place, _client(place, symbol, stack)
+
+
+def _client(place: Place, symbol: str, stack: ExitStack) -> Told:
     client = Told(
         [sys.executable, '-m', 'bench.ems_client', symbol], env=place.env,
     )
     stack.callback(client.end)
     client.hear('ready')
-    return place, client
+    return client
 
 
 def _made(path: Path) -> Path:
@@ -301,16 +311,20 @@ def _made(path: Path) -> Path:
     return path
 
 
-def _submit(orders: Orders, came: Came) -> dict[str, Any]:
+def _submit(
+    orders: Orders, came: Came, seen: dict[str, int]
+) -> dict[str, Any]:
     """Times from the client's call on."""
     def since(key: str) -> dict[str, float]:
         return quantiles(np.array([o[key] - o['called'] for o in orders]))
 
     for order in orders:
         order['booked'] = came[Decimal(order['size'])]
+        order['seen'] = seen[order['oid']]
     return {
         'orders': len(orders), 'acknowledged_us': since('acked'),
         'at_venue_us': since('booked'), 'seen_open_us': since('open'),
+        'seen_by_another_us': since('seen'),
     }
 
 
@@ -385,13 +399,17 @@ def _show(found: dict[str, Any]) -> None:
         rows.append([
             name, *(
                 submit[key][q]
-                for key in ('acknowledged_us', 'at_venue_us', 'seen_open_us')
+                for key in (
+                    'acknowledged_us', 'at_venue_us', 'seen_open_us',
+                    'seen_by_another_us',
+                )
                 for q in ('p50', 'p99')
             ), submit['orders'],
         ])
     show(
         'A limit order from the client’s call on, µs',
         ('', 'acknowledged p50', 'p99', 'at the venue p50', 'p99',
-         'seen open p50', 'p99', 'orders'),
+         'seen open p50', 'p99', 'seen by another client p50', 'p99',
+         'orders'),
         rows,
     )

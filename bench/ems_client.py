@@ -5,7 +5,8 @@ Talks with its parent in lines of JSON.  Told to ``rest``, it places limit
 orders far from the market, one after the other; told to ``halt``, it does so
 without a pause until the kill switch ends it; told to ``trail``, it keeps
 a dark buy stop and a sell stop at the last price, until told to ``stop``:
-the next trades fire them; told ``far``, it places that many dark orders of
+the next trades fire them; told to ``watch``, it notes when it first sees
+each order; told ``far``, it places that many dark orders of
 every sort that none will.  Each order has a size of its own.  All stamps are
 ``CLOCK_MONOTONIC``.
 """
@@ -18,6 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 import trio
+import trio.testing
 
 from piker.clearing import open_ems
 from piker.data import open_feed
@@ -79,6 +81,13 @@ class Hand:
                 await self.ems.cancel(oid, account=_ACCOUNT)
                 await trio.sleep(_APART_S)
         return found
+
+    async def watch(self, seen: dict[str, int]) -> None:
+        """Note when each order is first seen, whoever placed it."""
+        with self.ems.events() as events:
+            async for event in events:
+                if isinstance(event, DialogView):
+                    seen.setdefault(event.request.oid, time.monotonic_ns())
 
     async def trail(self) -> list[dict[str, Any]]:
         """Dark stops, each put anew once it has fired."""
@@ -206,6 +215,7 @@ async def main(symbol: str) -> None:
         async def trail() -> None:
             say(trailed=await hand.trail())
 
+        seen: dict[str, int] = {}
         while line := await trio.to_thread.run_sync(
             sys.stdin.readline, abandon_on_cancel=True
         ):
@@ -216,6 +226,12 @@ async def main(symbol: str) -> None:
                 say(halted=await hand.halt(order['halt']))
             elif 'trail' in order:
                 nursery.start_soon(trail)
+            elif 'watch' in order:
+                nursery.start_soon(hand.watch, seen)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                say(watching=True)
+            elif 'watched' in order:
+                say(seen=seen)
             elif 'far' in order:
                 say(placed=await hand.far(**order['far']))
             elif 'stop' in order:
