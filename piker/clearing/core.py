@@ -207,6 +207,8 @@ class Core(Shown):
                 time_ns=now_ns, account=dialog.account, oid=dialog.oid,
                 price=trigger.price, tick_ns=trigger.time_ns,
             ))
+        if passed.first:
+            self._tell_positions(turn, symbol)
         if passed.opening is not None and self._held(symbol):
             turn.record(rec.DayOpened(
                 time_ns=now_ns, symbol=symbol, price=passed.opening,
@@ -221,6 +223,11 @@ class Core(Shown):
             ))
             turn.tell(self._state.alerts[aid])
         return self._finish(turn)
+
+    def _tell_positions(self, turn: Turn, symbol: str) -> None:
+        for account, held in self._state.positions:
+            if held == symbol:
+                turn.tell_position(account, symbol)
 
     def _held(self, symbol: str) -> bool:
         return any(held == symbol for _, held in self._state.positions.open)
@@ -246,9 +253,7 @@ class Core(Shown):
         """The feed of ``symbol`` is live, or is not (stale, gone)."""
         turn = self._turn(now_ns)
         if self._runtime.market.set_live(symbol, live):
-            for account, held in self._state.positions:
-                if held == symbol:
-                    turn.tell_position(account, symbol)
+            self._tell_positions(turn, symbol)
         return self._finish(turn)
 
     def on_time(self, now_ns: int) -> Effects:

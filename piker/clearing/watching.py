@@ -47,7 +47,8 @@ class Passed:
     """
     What a run of ticks has set off.
 
-    ``opening`` is the price at which a day has begun with this run.
+    ``opening`` is the price at which a day has begun with this run, ``first``
+    whether no price was known before it.
     """
 
     triggers: list[Trigger]
@@ -55,6 +56,7 @@ class Passed:
     settled: list[Alert]
     peaks: dict[str, Decimal]
     opening: Decimal | None
+    first: bool
 
 
 def dark_key(dialog: Dialog) -> str:
@@ -163,8 +165,10 @@ class Market:
         if watched.terms and now_ns >= watched.peaks_ns:
             watched.peaks_ns = now_ns + _PEAKS_EVERY_NS
             peaks = watched.dark.peaks()
+        blind = watched.last is None
         opening = self._set_last(watched, ticks, now_ns)
-        return Passed(triggers, alerts, settled, peaks, opening)
+        first = blind and watched.last is not None
+        return Passed(triggers, alerts, settled, peaks, opening, first)
 
     def _fill_books(
         self,

@@ -23,6 +23,7 @@ from piker.orders import (
     Outcome,
     PlaceOco,
     PlaceOrder,
+    PositionView,
     QueryOrder,
     ReplaceOrder,
     Snapshot,
@@ -682,6 +683,22 @@ def test_a_day_of_losses_ends_in_refusals():
     world.tick(94)
     assert refused(world, limit('c'))
     assert world.submit(limit('d', side=OrderSide.SELL))  # it only reduces
+
+
+def test_a_position_is_told_once_its_price_is_known(world):
+    world.submit(limit(type=OrderType.MARKET, price=None))
+    world.settle()
+    world.restart()
+    effects = [
+        world.core.on_market(BTC.id, True, world.now_ns),
+        world.core.on_ticks(BTC.id, run_of([101]), world.now_ns),
+        world.core.on_ticks(BTC.id, run_of([102]), world.now_ns),
+    ]
+    told = [
+        [n.mark for n in e.news if isinstance(n, PositionView)]
+        for e in effects
+    ]
+    assert told == [[0], [101], []]
 
 
 @pytest.mark.parametrize('restart', [True, False])
