@@ -140,9 +140,9 @@ class _Holder:
             self._flume._rebind(info)
         return self._flume
 
-    def _lose(self) -> None:
+    def _lose(self, reason: str) -> None:
         if self._flume is not None:
-            self._flume._lose()
+            self._flume._lose(reason)
 
     @asynccontextmanager
     async def _subscribed(self) -> AsyncGenerator[tuple[Any, BookInfo], None]:

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from ..clock import NS_PER_S
-from ..errors import BadInput, DaemonError
+from ..errors import BadInput, DaemonError, PikerError
 from ..instruments import InstrumentId
 from ..messages import DaemonInfo, FlumeInfo, Steps, unpack
 from ..service import (
@@ -63,23 +63,40 @@ class Feed(Mapping[str, Flume]):
         daemon: str,
         symbols: list[str],
         client: str,
+        started: bool = False,
         task_status: Any = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Keep the flumes of one daemon bound, across restarts of it."""
+        """
+        Keep the flumes of one daemon bound, across restarts of it.
+
+        Where the daemon can no longer serve all of them, each is held by
+        itself from there on, so that one keeps none of the others waiting.
+        """
 
         def bind(infos: list[FlumeInfo]) -> None:
             for symbol, info in zip(symbols, infos, strict=True):
                 self._offer(symbol, info)
 
-        def lose() -> None:
+        def lose(reason: str) -> None:
             for symbol in symbols:
                 if symbol in self._flumes:
-                    self._flumes[symbol]._lose()
+                    self._flumes[symbol]._lose(reason)
+
+        def refused(err: PikerError) -> bool:
+            if len(symbols) == 1:
+                return False
+            lose(str(err))
+            for symbol in symbols:
+                self._nursery.start_soon(
+                    self.hold, daemon, [symbol], client, True
+                )
+            return True
 
         await hold(
             lambda: daemon,
             lambda: self._subscribed(daemon, symbols, client),
-            bind, lose, task_status=task_status,
+            bind, lose, started=started, refused=refused,
+            task_status=task_status,
         )
 
     @asynccontextmanager

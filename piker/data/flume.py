@@ -68,12 +68,22 @@ class Flume(Handle[FlumeInfo, TickReader]):
             if self._newest is None:
                 raise
             quote = self._newest
-        # The sampler begins the day with a bar.  What comes late for the one
-        # before still counts there, in the ring.
-        today = (self.bars[1].next - 1) * NS_PER_S // _DAY_NS
-        if quote.volume and day < today:
+        if quote.volume and day < self._today():
             return dataclasses.replace(quote, volume=0.0)
         return quote
+
+    def _today(self) -> int:
+        """
+        The day that it is now, counted since the epoch.
+
+        The sampler begins it with a bar.  What comes late for the one before
+        still counts there, in the ring.
+        """
+        try:
+            return (self.bars[1].next - 1) * NS_PER_S // _DAY_NS
+        except SegmentGone:
+            # The bars have moved, and their writer is gone.
+            return 0
 
     @property
     def state(self) -> FeedState:

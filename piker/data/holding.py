@@ -15,7 +15,15 @@ from typing import Any, Generic, Protocol, TypeVar
 import trio
 
 from ..clock import NS_PER_S
-from ..errors import ActorDied, PikerError, SegmentGone, as_piker_error
+from ..errors import (
+    ActorDied,
+    BadInput,
+    PikerError,
+    SegmentGone,
+    VenueError,
+    VenueRefused,
+    as_piker_error,
+)
 from .wake import Sleeper, connect_sleeper
 
 __all__ = ['Handle', 'SleepingStream', 'hold', 'single_errors']
@@ -29,14 +37,18 @@ _BEAT_LATE_NS = 3 * NS_PER_S
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # How long a lost daemon is tried for before its handles give up.
 _GIVE_UP_S = 60.0
+# Before asking a daemon again that answers, and cannot or will not serve.
+_UNABLE_S, _REFUSED_S = 5.0, 60.0
 
 
 async def hold(
     daemon: Callable[[], str],
     subscribed: Callable[[], AbstractAsyncContextManager[tuple[Any, T]]],
     bind: Callable[[T], Any],
-    lose: Callable[[], None],
+    lose: Callable[[str], None],
     *,
+    started: bool = False,
+    refused: Callable[[PikerError], bool] = lambda err: False,
     task_status: Any = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -44,11 +56,15 @@ async def hold(
 
     ``subscribed`` opens a context at the daemon and gives it along with what
     the daemon said, which ``bind`` takes; what that returned first is what
-    the task starts with.  ``lose`` is called whenever the context has ended.
-    Before the first start only deaths are retried, other errors are raised;
-    `ActorDied` if the daemon does not come back.
+    the task starts with.  ``lose`` is called whenever the context has ended,
+    with the reason.
+
+    Before the first start, unless it was ``started`` by somebody else, only
+    deaths are retried and other errors are raised.  Later, what the venue or
+    the daemon will not do is put before ``refused``, which may have others
+    hold from there on, and say so; else it is tried again for ever.
+    `ActorDied` is raised if the daemon does not come back.
     """
-    started = False
     problem = ''
     lost_at = trio.current_time()
     failures = 0
@@ -61,21 +77,30 @@ async def hold(
                     started = True
                     task_status.started(bound)
                 await ctx.result()
-                log.warning('%s ended a subscription', daemon())
+                problem = f'{daemon()} ended a subscription'
         except PikerError as err:
-            retry = isinstance(err, ActorDied | SegmentGone)
-            if not started and not retry:
+            problem = str(err)
+            if not started and not isinstance(err, ActorDied | SegmentGone):
                 raise
-            problem = f': {err}'
-            log.warning('%s', err)
+            if isinstance(err, VenueError | BadInput):
+                # It is there, and may be able to later.
+                if refused(err):
+                    return
+                log.warning('%s', err)
+                lose(problem)
+                failures = 0
+                likely = not isinstance(err, VenueRefused | BadInput)
+                await trio.sleep(_UNABLE_S if likely else _REFUSED_S)
+                continue
+        log.warning('%s', problem)
         if failures == 0:
             lost_at = trio.current_time()
         elif trio.current_time() - lost_at > _GIVE_UP_S:
             raise ActorDied(
-                f'{daemon()} did not come back within {_GIVE_UP_S:.0f} s'
+                f'{daemon()} did not come back within {_GIVE_UP_S:.0f} s: '
                 f'{problem}'
             )
-        lose()
+        lose(problem)
         await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
         failures += 1
 
@@ -118,6 +143,7 @@ class Handle(Generic[T, R]):
     _reader: R
     _info: T
     _lost: bool
+    _why: str
     _rebound: trio.Event
 
     def _bind(self, info: T) -> None:
@@ -127,6 +153,7 @@ class Handle(Generic[T, R]):
         self._info = info
         self._reader = reader
         self._lost = False
+        self._why = ''
         self._rebound = trio.Event()
 
     def _rebind(self, info: T) -> None:
@@ -135,8 +162,9 @@ class Handle(Generic[T, R]):
         self._bind(info)
         rebound.set()
 
-    def _lose(self) -> None:
+    def _lose(self, reason: str) -> None:
         self._lost = True
+        self._why = reason
 
     @property
     def _late(self) -> bool:
@@ -147,7 +175,7 @@ class Handle(Generic[T, R]):
     def reason(self) -> str:
         """Why this is not live, in words; empty if it is or nobody knows."""
         if self._lost:
-            return 'the daemon is gone'
+            return self._why
         return self._reader.reason
 
     @property

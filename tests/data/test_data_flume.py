@@ -1,15 +1,19 @@
 """A client's handle on a feed, across the lives of what it reads."""
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 from fake_venue import NAME, T0, FakeVenue, after, quote, trade
 from trio.testing import wait_all_tasks_blocked
 
 from piker.clock import NS_PER_S
+from piker.data.feed import Feed
 from piker.data.flume import Flume
-from piker.data.ticks import Kind
-from piker.errors import DataError
+from piker.data.ticks import FeedState, Kind
+from piker.errors import ActorDied, DataError, SegmentGone, VenueRefused
+from piker.messages import pack
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ class Follower:
 async def restart(bus, flume):
     """End the feed, and begin it anew; the flume is lost in between."""
     assert bus.drop(NAME)
-    flume._lose()
+    flume._lose('gone')
     await wait_all_tasks_blocked()
     feed = await bus.feed(NAME)
     flume._rebind(feed.info())
@@ -50,7 +54,7 @@ async def test_ticks_can_be_asked_for_while_the_daemon_is_gone(
     async with bus_of(venue) as bus:
         flume = Flume((await bus.feed(NAME)).info(), None)
         assert bus.drop(NAME)
-        flume._lose()
+        flume._lose('gone')
         await wait_all_tasks_blocked()
         one = Follower(flume)
         nursery.start_soon(one.run)
@@ -103,6 +107,20 @@ async def test_a_restart_does_not_spoil_what_comes_later(
         nursery.cancel_scope.cancel()
 
 
+async def test_the_quote_when_the_bars_have_moved_to_nowhere(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        feed = await bus.feed(NAME)
+        flume = Flume(feed.info(), None)
+        venue.trade(10, after(10), 103.0)
+        # the next buffer's generation, which a dead daemon's root unlinked
+        feed._builders[1].writer._segment.header[3] = 1
+        with pytest.raises(SegmentGone):
+            _ = flume.bars[1].next
+        assert flume.quote().last == 103
+
+
 async def test_the_quote_of_a_writer_that_died_in_it(
     autojump_clock, bus_of, venue
 ):
@@ -120,3 +138,93 @@ async def test_the_quote_of_a_writer_that_died_in_it(
         feed.ring.segment.header[4] += 1
         assert flume.quote().last == 1
         await trio.lowlevel.checkpoint()
+
+
+class Daemon:
+    """A tree with one daemon, whose bus is at hand."""
+
+    def __init__(self, bus):
+        self.bus = bus
+        self.refuses = set()
+        self.gone = False
+        self.asked = []
+        self.end = trio.Event()
+
+    async def find(self, name):
+        if self.gone:
+            raise ActorDied(f'{name} is gone')
+        return name
+
+    @asynccontextmanager
+    async def context(self, daemon, module, name, *, symbols, client):
+        self.asked.append(symbols)
+        for symbol in symbols:
+            if symbol in self.refuses:
+                raise VenueRefused(f'{symbol}: it is delisted')
+        found = [await self.bus.feed(symbol) for symbol in symbols]
+        yield self, {'flumes': [pack(feed.info()) for feed in found]}
+
+    async def result(self):
+        await self.end.wait()
+
+    async def restart(self):
+        self.end.set()
+        self.end = trio.Event()
+        await trio.sleep(10)
+
+
+ETH = 'ethusdt.fake'
+
+
+async def test_one_symbol_refused_keeps_no_other_waiting(
+    autojump_clock, bus_of, venue, nursery
+):
+    async with bus_of(venue) as bus:
+        daemon = Daemon(bus)
+        feed = Feed(daemon, nursery)
+        await nursery.start(feed.hold, 'brokerd.fake', [NAME, ETH], 'me')
+        daemon.refuses = {ETH}
+        await daemon.restart()
+        venue.send([])
+        assert not feed[NAME]._lost
+        assert feed[ETH].state is FeedState.RECONNECTING
+        assert feed[ETH].reason == f'{ETH}: it is delisted'
+        asked = len(daemon.asked)
+        # It is asked for now and then, and nothing ends for it.
+        await trio.sleep(600)
+        assert 5 < len(daemon.asked) - asked < 15
+        daemon.refuses = set()
+        await trio.sleep(120)
+        assert not feed[ETH]._lost
+        assert 'delisted' not in feed[ETH].reason
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_start_that_is_refused_is_told(
+    autojump_clock, bus_of, venue, nursery
+):
+    async with bus_of(venue) as bus:
+        daemon = Daemon(bus)
+        daemon.refuses = {ETH}
+        feed = Feed(daemon, nursery)
+        with pytest.raises(VenueRefused, match='delisted'):
+            await nursery.start(feed.hold, 'brokerd.fake', [NAME, ETH], 'me')
+
+
+async def test_a_daemon_that_does_not_come_back(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        daemon = Daemon(bus)
+
+
+        async def use():
+            async with trio.open_nursery() as nursery:
+                feed = Feed(daemon, nursery)
+                await nursery.start(feed.hold, 'brokerd.fake', [NAME], 'me')
+                daemon.gone = True
+                await daemon.restart()
+                assert feed[NAME].reason == 'brokerd.fake is gone'
+
+        with pytest.raises(ActorDied, match='did not come back within 60 s'):
+            await use()
