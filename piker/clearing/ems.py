@@ -33,6 +33,7 @@ from ..orders import (
     Notice,
     OrderChange,
     OrderRequest,
+    OrderStatus,
 )
 from ..service import TreeClient
 from .core import Core
@@ -319,12 +320,9 @@ class Ems:
 
     def snapshot(self) -> EmsSnapshot:
         """What a client is told first."""
-        dialogs = self.core.dialogs()
-        over = [d for d in dialogs if d.status.final]
-        old = {id(d) for d in over[:-_OLD_DIALOGS]}
         return EmsSnapshot(
-            dialogs=[d for d in dialogs if id(d) not in old],
-            fills=self.core.fills()[-_OLD_FILLS:],
+            dialogs=self.core.recent_dialogs(_OLD_DIALOGS),
+            fills=self.core.recent_fills(_OLD_FILLS),
             positions=self.core.positions(),
             accounts=self.core.accounts(),
             alerts=self.core.alerts(),
@@ -352,8 +350,8 @@ class Ems:
     def status(self) -> dict[str, Any]:
         """As ``piker services`` shows it."""
         return {
-            'open': self._count_open(),
-            'dark': self._count_dark(),
+            'open': self.core.count_open(),
+            'dark': self.core.count_open(OrderStatus.DARK),
             'alerts': len(self.core.alerts()),
             'halted': self.core.halted,
             'gateways': self.gateways.status(self.core.ready),
@@ -364,13 +362,6 @@ class Ems:
             'records': self._journal.last,
             **self._outbox.status(),
         }
-
-    def _count_open(self) -> int:
-        return len(self.core.dialogs(open_only=True))
-
-    def _count_dark(self) -> int:
-        found = self.core.dialogs(open_only=True)
-        return sum(d.status == 'dark' for d in found)
 
     # tasks
 
@@ -395,7 +386,7 @@ class Ems:
         The mark says that nothing here waits for anything; it is taken away
         before the first record that may change that.
         """
-        busy = self._count_open() or self.core.alerts() or self._error
+        busy = self.core.count_open() or self.core.alerts() or self._error
         if not busy and not self._marked:
             self._idle.touch()
             self._marked = True
