@@ -379,3 +379,25 @@ def test_what_replaces_a_file_is_on_disk_before_that_goes(
     entries = set((path / '_delta_log').glob('*.json'))
     assert {*after, path, path / '_delta_log'} <= set(forced)
     assert entries & set(forced)
+
+
+def test_a_snapshot_is_read_anew_only_once_the_log_has_gone_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes, and also where a table is made again from nothing."""
+    other = Store(store.root, store.options)
+    store.append_bars(SYMBOL, 1, bars(range(5)))
+    table = store.table(SYMBOL, BARS)
+    assert len(store.read_bars(SYMBOL, 1)) == 5
+    with monkeypatch.context() as patch:
+        if table.path is not None:  # elsewhere a look costs as much
+            patch.setattr(table, '_open', lambda: pytest.fail('read anew'))
+        assert len(store.read_bars(SYMBOL, 1)) == 5
+    other.append_bars(SYMBOL, 1, bars(range(5, 7)))
+    assert len(store.read_bars(SYMBOL, 1)) == 7
+    other.delete(SYMBOL, BARS)
+    assert len(store.read_bars(SYMBOL, 1)) == 0
+    # Made again, with as many entries in its log as before.
+    other.append_bars(SYMBOL, 1, bars(range(1)))
+    other.append_bars(SYMBOL, 1, bars(range(1, 3)))
+    assert len(store.read_bars(SYMBOL, 1)) == 3

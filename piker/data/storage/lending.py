@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from ..bars import BAR_DTYPE, BAR_FIELDS
 from ..shm import SHM_DIR, Segment, layout
 from .layout import in_range
 from .names import bars_kind
-from .scan import ahead, collect
+from .scan import CHUNK_ROWS, ahead, collect
 from .store import Store
 from .table import Snapshot
 
@@ -89,12 +89,14 @@ def lend(
 def _fill(
     name: str,
     capacity: int,
-    frames: Iterator[pl.DataFrame],
+    frames: Generator[pl.DataFrame, None, None],
     check: Callable[[], None],
 ) -> int:
     """A segment with these rows, columns of ``capacity``; none if empty."""
     rows = 0
-    with _created(name, capacity) as put, closing(ahead(frames)) as pieces:
+    if capacity > CHUNK_ROWS:
+        frames = ahead(frames)
+    with _created(name, capacity) as put, closing(frames) as pieces:
         for frame in pieces:
             check()
             if rows + len(frame) > capacity:

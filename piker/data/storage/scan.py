@@ -17,11 +17,13 @@ from .names import TICKS, join
 from .schema import WRITTEN, columns_of, dedupe, dtype_of, pack_into
 from .table import Snapshot
 
-__all__ = ['END_NS', 'ahead', 'collect', 'read_rows', 'scan', 'whole']
+__all__ = [
+    'CHUNK_ROWS', 'END_NS', 'ahead', 'collect', 'read_rows', 'scan', 'whole',
+]
 
 END_NS = 1 << 62
 # Read at once; bounds the memory besides the result itself.
-_CHUNK_ROWS = 1 << 20
+CHUNK_ROWS = 1 << 20
 
 
 def _files(
@@ -101,7 +103,7 @@ def collect(
     start_ns: int,
     end_ns: int,
     options: Mapping[str, str] | None,
-) -> Iterator[pl.DataFrame]:
+) -> Generator[pl.DataFrame, None, None]:
     """
     The same rows in frames of a few million at most, in order.
 
@@ -148,7 +150,7 @@ def _chunks(
     for group in clusters(in_range(snapshot.files, start_ns, end_ns)):
         first = group[0].min_ns
         more = sum(f.rows for f in group)
-        if rows and rows + more > _CHUNK_ROWS and first > low:
+        if rows and rows + more > CHUNK_ROWS and first > low:
             yield low, first
             low, rows = first, 0
         rows += more
@@ -166,8 +168,10 @@ def read_rows(
     """Rows of ``[start_ns, end_ns)`` as `BAR_DTYPE` or `TICK_DTYPE`."""
     dtype = dtype_of(kind)
     most = sum(f.rows for f in in_range(snapshot.files, start_ns, end_ns))
-    frames = collect(kind, snapshot, start_ns, end_ns, options)
-    if most <= _CHUNK_ROWS:
+    frames: Iterator[pl.DataFrame] = collect(
+        kind, snapshot, start_ns, end_ns, options
+    )
+    if most <= CHUNK_ROWS:
         parts = list(frames)
         out = np.empty(sum(map(len, parts)), dtype)
         frames = iter(parts)

@@ -150,6 +150,8 @@ class Table:
         self._delta: deltalake.DeltaTable | None = None
         self._audited = False
         self._newest_write = 0
+        # The last snapshot, and by what it is known to be the newest still.
+        self._kept: tuple[Snapshot, tuple[int, int]] | None = None
 
     # opening
 
@@ -227,10 +229,33 @@ class Table:
     def snapshot(self) -> Snapshot | None:
         """The newest version, ``None`` without a table."""
         with self._lock, translated(self.uri, 'be read'):
+            if self._kept and self._stamp(self._kept[0]) == self._kept[1]:
+                return self._kept[0]
             delta = self._open()
             if delta is None:
                 return None
-            return Snapshot(self.uri, delta.version(), tuple(_files(delta)))
+            found = Snapshot(self.uri, delta.version(), tuple(_files(delta)))
+            stamp = self._stamp(found)
+            self._kept = (found, stamp) if stamp else None
+            return found
+
+    def _stamp(self, snapshot: Snapshot) -> tuple[int, int] | None:
+        """
+        What tells a version's entry in the log from another's.
+
+        ``None`` where that is not known, or where the log has gone on:
+        versions have no gaps, and two looks cost less than reading the log.
+        """
+        if self.path is None:
+            return None
+        log_dir = self.path / '_delta_log'
+        if (log_dir / f'{snapshot.version + 1:020}.json').exists():
+            return None
+        try:
+            entry = (log_dir / f'{snapshot.version:020}.json').stat()
+        except OSError:
+            return None
+        return entry.st_ino, entry.st_mtime_ns
 
     def reading(self, read: Callable[[Snapshot], T], empty: T) -> T:
         """
@@ -245,8 +270,7 @@ class Table:
             return read(snapshot)
         except (OSError, pl.exceptions.PolarsError) as err:
             log.info('%s: reading it once more: %s', self.id, err)
-        with self._lock:
-            self._delta, self._audited = None, False
+        self.forget()
         again = self.snapshot()
         if again is None:
             return empty
@@ -377,7 +401,7 @@ class Table:
     def forget(self) -> None:
         """Drop the handle."""
         with self._lock:
-            self._delta, self._audited = None, False
+            self._delta, self._audited, self._kept = None, False, None
 
 
 def _files(delta: deltalake.DeltaTable) -> list[DataFile]:
