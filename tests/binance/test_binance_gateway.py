@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import trio
 
-from piker.brokers.binance import open_backend, open_gateway
+from piker.brokers.binance import open_backend, open_gateway, trading
 from piker.brokers.sim.venue import VenueConfig, open_venue
 from piker.clock import SystemClock
 from piker.config import AccountSettings
@@ -295,3 +295,22 @@ async def test_a_key_that_is_none_is_refused_and_not_shown(tmp_path, key):
             pass
     assert key not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+async def test_a_connection_is_kept_for_the_order_to_come(monkeypatch):
+    """Used again and again, however long nothing is ordered."""
+    monkeypatch.setattr(trading, '_WARM_S', 0.02)
+    async with open_desk() as desk:
+        rest = desk.gateway._rest
+
+        async def idle_after(requests):
+            """The connections at hand once so many more were asked for."""
+            wanted = rest.requests + requests
+            with trio.fail_after(20):
+                while rest.requests < wanted or not rest._http._idle:
+                    await trio.sleep(0.002)
+            return set(rest._http._idle)
+
+        await desk.answer(desk.order('w1', price=far(desk)))
+        before = await idle_after(1)
+        assert await idle_after(3) <= before

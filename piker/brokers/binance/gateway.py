@@ -397,6 +397,7 @@ async def open_gateway(
                 gateway.on_link,
             )
             nursery.start_soon(stream.run)
+            nursery.start_soon(rest.keep_warm)
             yield gateway
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:

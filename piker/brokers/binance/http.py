@@ -8,6 +8,7 @@ have: so this is h11 on a trio stream, with connections kept alive.
 """
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -83,6 +84,12 @@ class HttpPool:
             f'{name}: {value}\r\n' for name, value in self._headers
         ) + '\r\n'
         self._idle: list[_Connection] = []
+
+    @property
+    def idle_s(self) -> float:
+        """How long none of the connections at hand has been used."""
+        newest = max((c.since for c in self._idle), default=-math.inf)
+        return trio.current_time() - newest
 
     async def request(self, method: str, target: str) -> Answered:
         """

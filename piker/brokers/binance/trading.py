@@ -27,11 +27,14 @@ log = logging.getLogger(__name__)
 _RECV_WINDOW_MS = 5000
 _DEFAULT_PAUSE_S = 5.0
 _MOST_PAUSE_S = 3600.0
+# Less than a connection is kept idle.
+_WARM_S = 10.0
 # The venue does not know either what became of the request.
 _UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007})
 
 # (method, path) → weight; paths are below /api/v3/.
 WEIGHTS = {
+    ('GET', 'ping'): 1,
     ('POST', 'order'): 1,
     ('DELETE', 'order'): 1,
     ('GET', 'order'): 4,
@@ -113,6 +116,22 @@ class SignedRest:
             self.doubts += 1
             raise InDoubt(f'no answer within {self._timeout_s:.0f} s')
         return self._read(answered)
+
+    async def keep_warm(self) -> None:
+        """
+        Have a connection at hand, until cancelled.
+
+        A trigger may come after hours without a request, and opening one
+        takes some round trips to the venue and a handshake.
+        """
+        while True:
+            await trio.sleep(_WARM_S)
+            if self._http.idle_s < _WARM_S:
+                continue
+            try:
+                await self.ask('GET', 'ping', signed=False)
+            except (VenueError, BadMessage) as err:
+                log.debug('no connection to keep: %s', err)
 
     async def _wait_for_room(self, weight: int) -> None:
         with trio.move_on_after(self._timeout_s) as admitted:
