@@ -254,6 +254,7 @@ async def _join(
     pid = os.getpid()
     lease = {'name': name, 'pid': pid, 'started': started_ticks(pid)}
     async with (
+        _unheard_goodbyes(tree) as joined,
         tractor.open_root_actor(
             name=f'{name}.{pid}',
             arbiter_addr=tree.address,
@@ -272,8 +273,35 @@ async def _join(
                 remote(_ENDPOINTS, 'attach'), **lease
             ) as (ctx, _),
         ):
+            joined.set()
             yield TreeClient(tree, record)
             await ctx.cancel()
+
+
+@asynccontextmanager
+async def _unheard_goodbyes(
+    tree: Tree,
+) -> AsyncGenerator[trio.Event, None]:
+    """
+    Leave out that the runtime could not sign off at a root that is gone.
+
+    It says so beside, or instead of, what ended the body.  The event is to
+    be set once there is somebody to sign off.
+    """
+    joined = trio.Event()
+    try:
+        yield joined
+    except TransportClosed as err:
+        if isinstance(err.__context__, PikerError):
+            raise err.__context__ from None
+        if not joined.is_set():
+            raise NoDaemon(_nobody(tree)) from err
+    except BaseExceptionGroup as group:
+        rest = group.split(TransportClosed)[1]
+        if rest is not None and len(rest.exceptions) == 1:
+            raise rest.exceptions[0] from None
+        if rest is not None:
+            raise rest from None
 
 
 @asynccontextmanager
