@@ -41,7 +41,7 @@ def run(options: Options) -> dict[str, Any]:
         'loops': options.pick(3, 10, 20),
         'for_s': options.pick(1.0, 4.0, 8.0),
     }
-    rounds = options.pick(1, 1, 5)
+    rounds = options.pick(1, 1, 3)
     paces = options.pick(
         [], [(1.0, 10.0), (10.0, 60.0)],
         [(1.0, 20.0), (10.0, 100.0)],
