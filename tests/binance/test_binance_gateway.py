@@ -302,15 +302,12 @@ async def test_a_connection_is_kept_for_the_order_to_come(monkeypatch):
     monkeypatch.setattr(trading, '_WARM_S', 0.02)
     async with open_desk() as desk:
         rest = desk.gateway._rest
-
-        async def idle_after(requests):
-            """The connections at hand once so many more were asked for."""
-            wanted = rest.requests + requests
-            with trio.fail_after(20):
-                while rest.requests < wanted or not rest._http._idle:
-                    await trio.sleep(0.002)
-            return set(rest._http._idle)
-
         await desk.answer(desk.order('w1', price=far(desk)))
-        before = await idle_after(1)
-        assert await idle_after(3) <= before
+        wanted = rest.requests + 8
+        seen = set()
+        with trio.fail_after(20):
+            while rest.requests < wanted:
+                seen |= set(rest._http._idle)
+                await trio.sleep(0.002)
+        # What a start has asked for at once took two.
+        assert 1 <= len(seen) <= 2
