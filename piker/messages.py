@@ -107,7 +107,7 @@ class FeedStatus(msgspec.Struct, frozen=True):
     A feed as ``piker services`` shows it; rates per second, age in s.
 
     ``gaps_left`` and ``bars_left`` are those of stored history that are
-    being filled.
+    being filled; ``reason`` says why it is not live, empty where it is.
     """
 
     symbol: str
@@ -121,6 +121,7 @@ class FeedStatus(msgspec.Struct, frozen=True):
     counters: dict[str, int]
     gaps_left: int = 0
     bars_left: int = 0
+    reason: str = ''
 
 
 class BookInfo(msgspec.Struct, frozen=True):
@@ -132,7 +133,11 @@ class BookInfo(msgspec.Struct, frozen=True):
 
 
 class BookStatus(msgspec.Struct, frozen=True):
-    """An order book and how many levels of it are known; age in s."""
+    """
+    An order book and how many levels of it are known; age in s.
+
+    ``reason`` says why it is not live, empty where it is.
+    """
 
     symbol: str
     state: str
@@ -141,6 +146,7 @@ class BookStatus(msgspec.Struct, frozen=True):
     asks: int
     age_s: float
     counters: dict[str, int]
+    reason: str = ''
 
 
 class Steps(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 PERIODS_S = (1, 60)
 # How long a venue without any history may take to send its first tick.
 _FIRST_PRICE_S = 15.0
+_HEALING = 'trades are missing and are being fetched'
 
 
 class LiveFeed:
@@ -124,6 +125,8 @@ class LiveFeed:
         self._linked = True
         self._intake.new_link()
         self.ring.heard(self._clock.now_ns())
+        if self._reader.state == FeedState.RECONNECTING:
+            self.ring.set_reason(_HEALING)
         self._healer.heal()
 
     def link_down(self, reason: str) -> None:
@@ -292,9 +295,7 @@ class LiveFeed:
         if now_ns - self._reader.heard_ns > most_ns:
             self._set_state(FeedState.STALE, 'nothing is heard of the venue')
         elif self._healer.held_s * NS_PER_S > most_ns:
-            self._set_state(
-                FeedState.STALE, 'trades are missing and are being fetched'
-            )
+            self._set_state(FeedState.STALE, _HEALING)
 
     def _be_live(self) -> None:
         if self._linked:
@@ -330,4 +331,5 @@ class LiveFeed:
             {str(p): len(b.writer) for p, b in self._builders.items()},
             reader.backfilling,
             reader.counters,
+            reason=reader.reason,
         )

@@ -71,8 +71,8 @@ class LiveBook:
         self.ready = trio.Event()
         self.closed = trio.Event()
         self.error: PikerError | None = None
-        # What keeps it from being the venue's, for a person.
-        self.problem = ''
+        # What last went wrong with it, for a person.
+        self._fault = ''
         self.subscribers: dict[int, str] = {}
         self.unused_since_ns = clock.now_ns()
 
@@ -101,6 +101,7 @@ class LiveBook:
         """The stream runs (again): nothing is known but what it will say."""
         self._connection += 1
         self._up = True
+        self._fault = ''
         self._writer.heard(self._clock.now_ns())
         self._sync.restart()
         self._show()
@@ -111,7 +112,7 @@ class LiveBook:
     def link_down(self, reason: str) -> None:
         self._connection += 1
         self._up = False
-        self.problem = reason
+        self._fault = reason
         self._writer.count('reconnects')
         self._sync.restart()
         self._show()
@@ -120,7 +121,7 @@ class LiveBook:
     def link_refused(self, reason: str) -> None:
         """The venue will not send changes: see `run`."""
         self._up = False
-        self.problem = reason
+        self._fault = reason
         self._refused.set()
         self._show()
         log.error('the book of %s: %s', self.instrument.id, reason)
@@ -140,6 +141,18 @@ class LiveBook:
         return BookState.LIVE if self._sync.synced else BookState.SYNCING
 
     @property
+    def problem(self) -> str:
+        """What keeps it from being the venue's; empty if nothing does."""
+        state = self._state
+        if state == BookState.LIVE:
+            return ''
+        if self._up and state == BookState.STALE:
+            return 'nothing is heard of the venue'
+        if self._up:
+            return self._fault or 'the book is being fetched'
+        return self._fault
+
+    @property
     def _needs_snapshot(self) -> bool:
         return not self._sync.synced or self._sync.thin(self.levels)
 
@@ -149,7 +162,7 @@ class LiveBook:
         if state != self._writer.state:
             log.info('the book of %s is %s', self.instrument.id, state.label)
         if state == BookState.LIVE:
-            self.problem = ''
+            self._fault = ''
             self.ready.set()
         self._writer.set_reason(self.problem)
         self._writer.write(self._sync, state)
@@ -217,8 +230,9 @@ class LiveBook:
         except (VenueError, BadMessage) as err:
             if isinstance(err, VenueRefused) and not self.ready.is_set():
                 raise
-            self.problem = str(err)
+            self._fault = str(err)
             log.warning('%s: the book: %s', self.instrument.id, err)
+            self._writer.set_reason(self.problem)
             return
         if connection != self._connection:
             return
@@ -249,4 +263,5 @@ class LiveBook:
             len(self._sync.asks),
             (self._clock.now_ns() - self._reader.heard_ns) / NS_PER_S,
             self._reader.counters,
+            reason=self._reader.reason,
         )

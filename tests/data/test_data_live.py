@@ -297,6 +297,7 @@ async def test_a_stream_refused_later_says_why_and_may_come_back(
         assert (flume._reader.state, flume.reason) == (FeedState.LIVE, '')
         venue.down()
         assert flume.reason == 'cut by the test'
+        assert bus.status()[0].reason == 'cut by the test'
         feed.link_refused('it is delisted')
         await trio.sleep(60)
         feed.link_alive()
@@ -621,6 +622,30 @@ async def test_what_waits_for_missing_trades_is_stale(
             feed.link_alive()
         assert (reader.state, reader.reason) == (FeedState.LIVE, '')
         assert ids(feed)[-3:] == [10, 11, 12]
+
+
+async def test_a_connection_that_is_back_is_not_what_it_waits_for(
+    autojump_clock, bus_of, venue
+):
+    async with bus_of(venue) as bus:
+        await bus.feed(NAME)
+
+        def told():
+            status, = bus.status()
+            return status.state, status.reason
+
+        assert told() == ('live', '')
+        venue.fail = down()
+        venue.down()
+        assert told() == ('reconnecting', 'cut by the test')
+        venue.up()
+        await trio.sleep(1)
+        assert told() == (
+            'reconnecting', 'trades are missing and are being fetched'
+        )
+        venue.fail = None
+        await trio.sleep(2)
+        assert told() == ('live', '')
 
 
 async def test_older_bars_come_in_front(
