@@ -35,8 +35,8 @@ def services(registry: str, as_json: bool, stop: str | None) -> None:
     """
     Show the tree: its daemons, feeds, what is stored of them, and clients.
 
-    Notes name what has happened out of the ordinary; --json has every
-    counter.
+    Notes say why a feed or book is not live and name what has happened out
+    of the ordinary; --json has every counter.
     """
     found = run(partial(_ask, Tree.parse(registry), stop))
     if as_json:
@@ -82,9 +82,10 @@ def _print(found: TreeReport) -> None:
                 feed.symbol, feed.state, str(feed.subscribers),
                 f'{feed.ticks:,}', f'{feed.rate:.1f}', f'{feed.age_s:.1f}',
                 f'{feed.bars.get("1", 0):,}', f'{feed.bars.get("60", 0):,}',
-                ', '.join(filter(None, (
-                    _notes(feed.counters, feed.backfilling), _gaps(feed)
-                ))),
+                _joined('; ', feed.reason, _joined(
+                    ', ', _notes(feed.counters, feed.backfilling),
+                    _gaps(feed),
+                )),
             ]
             for feed in found.feeds
         ])
@@ -97,7 +98,7 @@ def _print(found: TreeReport) -> None:
             [
                 book.symbol, book.state, str(book.subscribers),
                 f'{book.bids:,}', f'{book.asks:,}', f'{book.age_s:.1f}',
-                _notes(book.counters, False),
+                _joined('; ', book.reason, _notes(book.counters, False)),
             ]
             for book in found.books
         ])
@@ -143,7 +144,7 @@ def _record_notes(record: RecordStatus) -> str:
         name: getattr(record, name)
         for name in ('lost', 'torn', 'refused', 'errors')
     }, False)
-    return ': '.join(filter(None, (notes, record.error)))
+    return _joined(': ', notes, record.error)
 
 
 def _print_ems(ems: dict[str, Any]) -> None:
@@ -167,6 +168,10 @@ def _where(details: dict[str, Any]) -> str:
     if 'port' in details:
         return f'http://{details["host"]}:{details["port"]}'
     return ''
+
+
+def _joined(between: str, *notes: str) -> str:
+    return between.join(filter(None, notes))
 
 
 def _notes(counters: dict[str, int], backfilling: bool) -> str:

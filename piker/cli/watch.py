@@ -17,6 +17,7 @@ from ..service import Tree
 from .common import check_symbols, emit, guarded, own_pikerd, run, write_line
 from .options import CONTEXT, client_options
 from .pikerd import parse_overrides, set_option
+from .table import clean
 
 __all__ = ['watch']
 
@@ -48,8 +49,9 @@ def watch(
     Follow live quotes, a line for each change.
 
     A line has the time it was received (UTC), the symbol, the last price,
-    bid and ask with their sizes, and the state of the feed.  With --ticks,
-    every trade and every update of bid and ask, in order.
+    bid and ask with their sizes, and the state of the feed: why, where it is
+    not live.  With --ticks, every trade and every update of bid and ask, in
+    order.
     Settings given by --set are for the daemon started here, if one is.
     """
     check_symbols(symbols)
@@ -111,29 +113,35 @@ async def _follow_quotes(
     before = None
     while True:
         quote, state = flume.quote(), flume.state
+        reason = '' if state == FeedState.LIVE else flume.reason
         # A quote that came again with the same numbers is no change.
-        shown = (replace(quote, time=0, quote_time=0, recv=0), state)
+        shown = (replace(quote, time=0, quote_time=0, recv=0), state, reason)
         if shown != before:
             before = shown
             printer.line(
                 {
                     'symbol': flume.instrument.id,
                     'state': state.label,
+                    'reason': reason,
                     **quote.as_dict(),
                 },
-                _quote_line(flume.instrument, quote, state),
+                _quote_line(flume.instrument, quote, state, reason),
             )
         await trio.sleep(1 / rate)
 
 
-def _quote_line(i: Instrument, quote: Quote, state: FeedState) -> str:
+def _quote_line(
+    i: Instrument, quote: Quote, state: FeedState, reason: str
+) -> str:
+    # Whatever the venue says in it is not for the terminal to act on.
+    said = f'{state.label}: {clean(reason)}' if reason else state.label
     return (
         f'{format_ns(quote.recv)[11:]}  {i.id:<12} '
         f'{i.format_price(quote.last):>10}  '
         f'{i.format_size(quote.bid_size):>9} '
         f'{i.format_price(quote.bid):>10} × '
         f'{i.format_price(quote.ask):<10} '
-        f'{i.format_size(quote.ask_size):<9} {state.label}'
+        f'{i.format_size(quote.ask_size):<9} {said}'
     )
 
 

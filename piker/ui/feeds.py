@@ -63,6 +63,9 @@ class FlumeLike(Protocol):
     def state(self) -> FeedState: ...
 
     @property
+    def reason(self) -> str: ...
+
+    @property
     def age_s(self) -> float: ...
 
     @property
@@ -86,8 +89,9 @@ class Look:
     """
     What was seen in one glance; equal looks need no new picture.
 
-    ``age_s`` is in whole seconds and ``left_s`` the whole seconds until the
-    newest bar closes, or -1 when that is not known.
+    ``reason`` says why the feed is not live, empty where it is.  ``age_s`` is
+    in whole seconds and ``left_s`` the whole seconds until the newest bar
+    closes, or -1 when that is not known.
     """
 
     segment: str
@@ -97,6 +101,7 @@ class Look:
     amended: int
     quote: Quote
     state: FeedState
+    reason: str
     age_s: int
     left_s: int
     backfilling: bool
@@ -140,6 +145,8 @@ class Watch:
         bars = self.bars = self._current()
         age = self.flume.age_s
         left = bar_time(bars.next, self.period_s) - time.time()
+        state = self.flume.state
+        live = state is FeedState.LIVE
         return Look(
             segment=bars.segment_name,
             first=bars.first,
@@ -147,7 +154,8 @@ class Watch:
             changes=bars.changes,
             amended=bars.amended,
             quote=self.flume.quote(),
-            state=self.flume.state,
+            state=state,
+            reason='' if live else self.flume.reason,
             age_s=int(age) if age < 1e9 else 0,
             left_s=int(left) if 0 <= left <= self.period_s else -1,
             backfilling=self.flume.backfilling,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 
 from PyQt5.QtCore import QRect, QRectF, Qt
 from PyQt5.QtGui import QColor, QPainter, QPaintEvent
@@ -173,19 +174,25 @@ class FeedPill(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setFixedHeight(28)
-        self.text = ''
+        self.text = self.reason = ''
         self._ink = Palette.dim
         self.show_text('', Palette.dim)
 
-    def show_state(self, state: FeedState | None, age_s: int = 0) -> None:
-        self.show_text(*pill_of(state, age_s))
+    def show_state(
+        self, state: FeedState | None, age_s: int = 0, reason: str = ''
+    ) -> None:
+        self.show_text(*pill_of(state, age_s), reason)
 
-    def show_text(self, text: str, ink: str) -> None:
-        if (text, ink) == (self.text, self._ink):
+    def show_text(self, text: str, ink: str, reason: str = '') -> None:
+        """Say how it stands; ``reason`` is told to a pointer that rests."""
+        if (text, ink, reason) == (self.text, self._ink, self.reason):
             return
-        self.text, self._ink = text, ink
+        self.text, self._ink, self.reason = text, ink, reason
         self.setFixedWidth(metrics(12).horizontalAdvance(text) + 40)
+        # In a paragraph, so that it is wrapped; it may be the venue's words.
+        self.setToolTip(f'<p>{escape(reason)}</p>' if reason else '')
         self.setAccessibleName(f'feed: {text}')
+        self.setAccessibleDescription(reason)
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -207,7 +214,7 @@ class FeedPill(QWidget):
 
 
 class StatusBar(QWidget):
-    """Bars loaded, what the feed counted, the time."""
+    """Bars loaded, what the feed counted, why it is not live, the time."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -238,16 +245,21 @@ class StatusBar(QWidget):
             ))
         if look.backfilling:
             left.append(('loading history…', Palette.accent))
+        # Why it is not live takes the place of what stands still then.
         left.extend(
             (f'{name} {counters[name]:,}', Palette.faint)
             for name in ('trades', 'quotes')
-            if name in counters
+            if name in counters and not look.reason
         )
         left.extend(
             (f'{name} {counters[name]:,}', Palette.amber)
             for name in ('gaps', 'refused', 'reconnects')
             if counters.get(name)
         )
+        if look.reason:
+            # Last: it is cut where there is no room, and numbers are not.
+            _, ink = pill_of(look.state, look.age_s)
+            left.append((look.reason, ink))
         right = f'{datetime.fromtimestamp(now_s, UTC):%H:%M:%S} UTC'
         if (left, right) != (self._left, self._right):
             self._left, self._right = left, right
@@ -262,13 +274,18 @@ class StatusBar(QWidget):
         painter.fillRect(self.rect(), color(Palette.panel))
         painter.fillRect(0, 0, self.width(), 1, color(Palette.border))
         painter.setFont(font(12))
+        right = f'F1 help      {self._right}' if self._right else 'F1 help'
+        words = metrics(12)
+        end = self.width() - 14 - words.horizontalAdvance(right) - 22
         x = 18
         for text, ink in self._left:
+            shown = words.elidedText(text, Qt.ElideRight, max(0, end - x))
+            if shown == '…':
+                break
             painter.setPen(QColor(ink))
-            painter.drawText(x, 17, text)
-            x += metrics(12).horizontalAdvance(text) + 22
+            painter.drawText(x, 17, shown)
+            x += words.horizontalAdvance(shown) + 22
         painter.setPen(color(Palette.dim))
-        right = f'F1 help      {self._right}' if self._right else 'F1 help'
         painter.drawText(
             self.rect().adjusted(0, 1, -14, 0),
             int(Qt.AlignVCenter | Qt.AlignRight),

@@ -207,7 +207,7 @@ class ChartWindow(QMainWindow):
             return
         self._look = look
         self.frames += 1
-        self.pill.show_state(look.state, look.age_s)
+        self.pill.show_state(look.state, look.age_s, look.reason)
         instrument = watch.instrument
         price = thousands(look.quote.last, instrument.price_digits)
         self.setWindowTitle(

@@ -1,16 +1,26 @@
 """What the commands print, on a tree that runs."""
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cli_tools import Cli, open_cli, running_tree
+import trio
+from cli_tools import Cli, invoke, open_cli, running_tree
+
+from piker.cli.watch import _follow_quotes, _Printer
+from piker.data import FeedState, Quote
+from piker.data.status import TreeReport
+from piker.instruments import Instrument
+from piker.messages import BookStatus, FeedStatus, TreeStatus
 
 
 @pytest.fixture(scope='module')
@@ -54,9 +64,113 @@ def test_quotes_as_json(shared: Cli) -> None:
     assert len(quotes) == 3
     for quote in quotes:
         assert quote['symbol'] == 'ethusdt.sim'
-        assert quote['state'] == 'live'
+        assert (quote['state'], quote['reason']) == ('live', '')
         assert quote['bid'] < quote['ask']
         assert quote['recv'] > 10**18
+
+
+class FakeFlume:
+    """A feed that is not live, for one reason after the other."""
+
+    instrument = Instrument(
+        id='btcusdt.sim', raw_symbol='BTCUSDT', base='btc', quote='usdt',
+        tick_size=Decimal('0.01'), lot_size=Decimal('0.001'),
+    )
+
+    def __init__(self, *told: tuple[FeedState, str]) -> None:
+        self._told = iter(told)
+        self.state, self.reason = FeedState.STARTING, ''
+
+    def quote(self) -> Quote:
+        self.state, self.reason = next(
+            self._told, (self.state, self.reason)
+        )
+        return Quote(100.0, 1.0, 99.0, 1.0, 101.0, 1.0, 5.0, 1, 1, 1)
+
+
+@pytest.mark.parametrize('as_json', [False, True])
+async def test_why_a_quote_is_not_live(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    """Beside the state, and a line of its own when it changes."""
+    flume: Any = FakeFlume(
+        (FeedState.LIVE, ''),
+        (FeedState.RECONNECTING, 'the venue closed: \x1b[2J'),
+        (FeedState.RECONNECTING, 'the venue does not answer'),
+        (FeedState.RECONNECTING, 'the venue does not answer'),
+        (FeedState.STALE, ''),
+    )
+    printer = _Printer(as_json, 4)
+    feed: Any = {'btcusdt.sim': flume}
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                _follow_quotes, feed, 'btcusdt.sim', printer, 60.0
+            )
+            await printer.enough.wait()
+            nursery.cancel_scope.cancel()
+    lines = capsys.readouterr().out.splitlines()
+    if as_json:
+        told = [json.loads(line) for line in lines]
+        assert [(t['state'], t['reason']) for t in told] == [
+            ('live', ''),
+            ('reconnecting', 'the venue closed: \x1b[2J'),
+            ('reconnecting', 'the venue does not answer'),
+            ('stale', ''),
+        ]
+        return
+    assert [line.split(maxsplit=8)[-1] for line in lines] == [
+        'live',
+        'reconnecting: the venue closed: ·[2J',
+        'reconnecting: the venue does not answer',
+        'stale',
+    ]
+
+
+def test_why_feeds_and_books_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First among the notes of each; nothing where all is well."""
+    feeds = [
+        FeedStatus(
+            'btcusdt.sim', 'reconnecting', 1, 10, 0.0, 14.0, {}, True,
+            {'trades': 5, 'reconnects': 2}, reason='the venue closed',
+        ),
+        FeedStatus(
+            'ethusdt.sim', 'stale', 1, 10, 0.0, 6.0, {}, False, {},
+            reason='nothing is heard of the venue',
+        ),
+        FeedStatus('xrpusdt.sim', 'live', 1, 10, 0.0, 0.1, {}, False, {}),
+    ]
+    books = [
+        BookStatus(
+            'btcusdt.sim', 'syncing', 1, 0, 0, 0.3, {'gaps': 1},
+            reason='the book is being fetched',
+        ),
+        BookStatus('ethusdt.sim', 'live', 1, 9, 9, 0.1, {}),
+    ]
+    tree = TreeStatus('127.0.0.1:1', [], [])
+
+    async def ask(*_: Any) -> TreeReport:
+        return TreeReport(tree, feeds, {}, books)
+
+    monkeypatch.setattr('piker.cli.services._ask', ask)
+    lines = invoke('piker', 'services').stdout.splitlines()
+    at = lines.index('feeds') + 2
+    assert [line.split(maxsplit=8)[8:] for line in lines[at:at + 3]] == [
+        ['the venue closed; loading history, 2 reconnects'],
+        ['nothing is heard of the venue'],
+        [],
+    ]
+    at = lines.index('order books') + 2
+    assert [line.split(maxsplit=6)[6:] for line in lines[at:at + 2]] == [
+        ['the book is being fetched; 1 gaps'], [],
+    ]
+    found = json.loads(invoke('piker', 'services', '--json').stdout)
+    assert [f['reason'] for f in found['feeds']] == [
+        f.reason for f in feeds
+    ]
+    assert [b['reason'] for b in found['books']] == [
+        b.reason for b in books
+    ]
 
 
 def test_ticks(shared: Cli) -> None:
@@ -161,6 +275,7 @@ def test_services(shared: Cli) -> None:
     assert {'brokerd.sim', 'simd'} <= set(names)
     assert len(names) == len(daemons)
     assert answer['feeds'][0]['counters']['trades'] > 0
+    assert answer['feeds'][0]['reason'] == ''
     done = shared.run('piker', 'services', '--stop', 'brokerd.nim', code=5)
     assert "Did you mean 'brokerd.sim'?" in done.stderr
 

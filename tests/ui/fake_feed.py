@@ -147,6 +147,10 @@ class FakeFlume:
         return self.reader.state
 
     @property
+    def reason(self):
+        return self.reader.reason
+
+    @property
     def counters(self):
         return self.reader.counters
 

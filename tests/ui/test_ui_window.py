@@ -158,6 +158,49 @@ def test_the_state_of_the_feed_shows(chart, flume, state, words, ink):
     assert pill_of(state, 14) == (words, ink)
 
 
+def test_why_the_feed_waits_shows(chart, flume):
+    """In full for a pointer that rests, and as it is: no markup in it."""
+    why = 'the venue <b>closed</b>'
+    flume.ring.set_reason(why)
+    flume.ring.set_state(FeedState.RECONNECTING)
+    chart.on_frame()
+    assert chart.pill.text == 'Reconnecting 0 s'
+    assert chart.pill.accessibleDescription() == why
+    assert chart.pill.toolTip() == '<p>the venue &lt;b&gt;closed&lt;/b&gt;</p>'
+    assert chart.status.colored[-1] == (why, Palette.down)
+    assert 'quotes' not in chart.status.text
+    frames = chart.frames
+    flume.ring.set_reason('it does not answer')
+    chart.on_frame()
+    assert chart.frames == frames + 1
+    assert 'it does not answer' in chart.pill.toolTip()
+    flume.ring.set_reason('')
+    flume.ring.set_state(FeedState.LIVE)
+    chart.on_frame()
+    assert not chart.pill.toolTip()
+    assert 'answer' not in chart.status.text
+    assert 'quotes' in chart.status.text
+
+
+def test_a_long_reason_pushes_nothing_out(chart, flume, app):
+    chart.resize(900, 500)
+    app.processEvents()
+    flume.ring.set_state(FeedState.RECONNECTING)
+    chart.on_frame()
+    app.processEvents()
+    header, before = chart.header.width(), pixels(chart.picture())
+    clock = slice(-24, None), slice(-170, None)
+    flume.ring.set_reason('the venue is away for its weekly cleaning; ' * 9)
+    chart.on_frame()
+    app.processEvents()
+    after = pixels(chart.picture())
+    assert chart.header.width() == header
+    assert (before[:58] == after[:58]).all()
+    assert count(after[-24:], Palette.down) > count(before[-24:], Palette.down)
+    # nothing of it runs into what stands on the right
+    assert count(after[clock], Palette.down) == 0
+
+
 def test_backfill_shows_and_keeps_the_view(chart, flume, make_flume):
     flume.backfilling = True
     chart.on_frame()
