@@ -6,7 +6,8 @@ has changed nothing.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -32,6 +33,7 @@ from .terms import (
     check,
     check_abilities,
     check_values,
+    digits,
     goes_dark,
 )
 from .turn import Turn
@@ -48,6 +50,17 @@ def find(state: State, account: str, oid: str) -> Dialog:
             f'account {account!r} has no order {oid!r}.{near}'
         )
     return dialog
+
+
+@contextmanager
+def _naming(oid: str) -> Iterator[None]:
+    """Have a refusal name its order at the end; not where ``oid`` is ''."""
+    try:
+        yield
+    except (BadInput, RiskRefused) as err:
+        if not oid:
+            raise
+        raise type(err)(f'{err} (order {oid})') from err
 
 
 class Desk:
@@ -76,7 +89,8 @@ class Desk:
             if dialog is not None:
                 known.append(dialog)
             elif before is None:
-                self._check_new(request, new)
+                with _naming(request.oid if len(requests) > 1 else ''):
+                    self._check_new(request, new)
                 new[key] = request
         self.turn.tell(*(dialog.view() for dialog in known))
         for request in new.values():
@@ -127,7 +141,7 @@ class Desk:
         request: OrderRequest,
         batch: Mapping[tuple[str, str], OrderRequest],
     ) -> None:
-        oid, account = request.oid, request.account
+        account = request.account
         if request.parent:
             above = batch.get((account, request.parent))
             dialog = self._state.dialogs.get((account, request.parent))
@@ -135,9 +149,8 @@ class Desk:
                 above = dialog.original
             if above is None:
                 raise BadInput(
-                    f'{oid}: its parent {request.parent!r} is no open order '
-                    f'of account {account!r}, nor before it in what is '
-                    'submitted'
+                    f'parent {request.parent!r} is no open order of account '
+                    f'{account!r}, nor before this one in what is submitted'
                 )
             self._check_alike(request, above, 'parent')
         if not request.oco:
@@ -146,8 +159,8 @@ class Desk:
             self._check_alike(request, dialog.original, 'oco')
             if dialog.final:
                 raise BadInput(
-                    f'{oid}: the group {request.oco!r} has been used; name '
-                    'another'
+                    f'the group {request.oco!r} of account {account!r} has '
+                    'been used; name another'
                 )
         for other in batch.values():
             if other.account == account and other.oco == request.oco:
@@ -159,13 +172,13 @@ class Desk:
     ) -> None:
         if request.symbol != other.symbol:
             raise BadInput(
-                f'{request.oid}: {relation} {other.oid!r} is an order in '
-                f'{other.symbol}, this one in {request.symbol}'
+                f'{relation} {other.oid!r} is an order in {other.symbol}, '
+                f'this one in {request.symbol}'
             )
         if relation == 'oco' and request.side is not other.side:
             raise BadInput(
-                f'{request.oid}: the orders of one oco group must be of one '
-                f'side, {other.oid!r} is a {other.side}'
+                'the orders of one oco group must be of one side, '
+                f'{other.oid!r} is a {other.side}'
             )
 
     def _accept(self, client: str, request: OrderRequest) -> None:
@@ -207,7 +220,8 @@ class Desk:
             return
         self._check_change(dialog, change, request)
         left = replace(request, size=request.size - dialog.filled)
-        check_limits(self.turn, left, without=dialog)
+        with _naming(dialog.oid):
+            check_limits(self.turn, left, without=dialog)
         if dialog.placements:
             turn.record(rec.ChangeWanted(
                 time_ns=turn.now_ns, account=dialog.account, oid=dialog.oid,
@@ -238,16 +252,18 @@ class Desk:
             change.stop is not None or change.trail is not None
         ):
             raise BadInput(
-                f'{oid}: was triggered at {dialog.triggered}; only its price '
-                'and size can be changed'
+                f'{oid}: was triggered at {digits(dialog.triggered)}; only '
+                'its price and size can be changed'
             )
         if request.type is OrderType.MARKET and dialog.placements:
             raise BadInput(f'{oid}: a market order cannot be changed')
-        check_values(request, self._instrument(dialog.symbol))
+        with _naming(oid):
+            check_values(request, self._instrument(dialog.symbol))
         if request.size <= dialog.filled:
             raise BadInput(
-                f'{oid}: size {request.size} is not more than what is filled, '
-                f'{dialog.filled}; cancel it instead'
+                f'size {digits(request.size)} is not more than what is '
+                f'filled, {digits(dialog.filled)}; cancel it instead (order '
+                f'{oid})'
             )
 
     def cancel(self, client: str, account: str, oid: str) -> None:
@@ -326,12 +342,17 @@ class Desk:
             raise BadInput('an alert needs a name (aid)')
         if not alert.price.is_finite() or alert.price <= 0:
             raise BadInput(
-                f'alert {alert.aid}: price {alert.price} must be above 0'
+                f'{alert.symbol}: price {digits(alert.price)} must be above '
+                '0'
             )
         if not instrument.on_tick(alert.price):
+            near = max(
+                instrument.round_price(alert.price), instrument.tick_size
+            )
             raise BadInput(
-                f'alert {alert.aid}: price {alert.price} is not a multiple '
-                f'of the tick size {instrument.tick_size}'
+                f'{alert.symbol}: price {digits(alert.price)} is not a '
+                f'multiple of the tick size {digits(instrument.tick_size)}; '
+                f'the nearest is {instrument.format_price(near)}'
             )
         mark, stale = market.mark(alert.symbol)
         side = alert.side

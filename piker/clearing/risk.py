@@ -47,7 +47,8 @@ from ..config import AccountSettings, RiskSettings
 from ..errors import BadInput, RiskRefused, did_you_mean
 from ..orders import OrderRequest, OrderType
 from .exposure import OpenOrder, committed, entry_of
-from .money import EXACT, plain
+from .money import EXACT
+from .terms import digits
 
 __all__ = ['Risk', 'RiskView', 'Tally']
 
@@ -108,7 +109,8 @@ class Risk:
         `RiskRefused` names the first limit that an order goes beyond.
 
         The message holds the limit, its value, where it is set and the
-        order's own value.  `BadInput` for an account that there isn't.
+        order's own value, but not which order it is.  `BadInput` for an
+        account that there isn't.
         """
         check = _Check(request, view, self._scopes(request, view))
         with localcontext(EXACT):
@@ -211,7 +213,7 @@ class _Check:
             if self._request.size > most:
                 raise self._refused(
                     'max_order', most, scope,
-                    f"the order's size is {self._request.size}",
+                    f"the order's size is {digits(self._request.size)}",
                 )
 
     def notional(self) -> None:
@@ -223,8 +225,8 @@ class _Check:
             if worth > most:
                 raise self._refused(
                     'max_notional', most, scope,
-                    f'the order is worth {plain(worth)}: '
-                    f'{self._request.size} at {plain(price)}',
+                    f'the order is worth {digits(worth)}: '
+                    f'{digits(self._request.size)} at {digits(price)}',
                 )
 
     def collar(self) -> None:
@@ -242,19 +244,20 @@ class _Check:
                 side = 'above' if self._sign > 0 else 'below'
                 raise self._refused(
                     'collar', collar, scope,
-                    f"the order's price {request.price} is {side} "
-                    f'{plain(worst)}, which is that much worse than '
-                    f'{plain(reference)}',
+                    f"the order's price {digits(request.price)} is {side} "
+                    f'{digits(worst)}, which is that much worse than '
+                    f'{digits(reference)}',
                 )
 
     def position(self) -> None:
         for scope, most in self._nearest('max_position'):
             if self._after > most:
-                after = plain(self._after * self._sign)
+                now = digits(self._view.position)
+                after = digits(self._after * self._sign)
                 raise self._refused(
                     'max_position', most, scope,
-                    f'the position is {self._view.position} and could become '
-                    f'{after} with this order and {self._beside}',
+                    f'the position is {now} and could become {after} with '
+                    f'this order and {self._beside}',
                 )
 
     def loss(self) -> None:
@@ -262,9 +265,9 @@ class _Check:
             if -scope.tally.day_pnl > most:
                 raise self._refused(
                     'max_daily_loss', most, scope,
-                    f'{plain(-scope.tally.day_pnl)} is lost today, and the '
-                    f'order of {self._request.size} does not only reduce the '
-                    f'position of {self._view.position}',
+                    f'{digits(-scope.tally.day_pnl)} is lost today, and the '
+                    f'order of {digits(self._request.size)} does not only '
+                    f'reduce the position of {digits(self._view.position)}',
                 )
 
     def _reference(self) -> Decimal | None:
@@ -304,14 +307,14 @@ class _Check:
                 yield scope, limit
 
     def _refused(
-        self, name: str, limit: object, scope: _Scope, why: str
+        self, name: str, limit: Decimal | int, scope: _Scope, why: str
     ) -> RiskRefused:
         return RiskRefused(
-            f'{self._request.oid}: beyond {name} = {limit} of {scope.name}: '
+            f'beyond {name} = {digits(Decimal(limit))} of {scope.name}: '
             f'{why}. The limit is set in [{scope.table}]'
         )
 
-    def _blind(self, name: str, limit: object, scope: _Scope) -> RiskRefused:
+    def _blind(self, name: str, limit: Decimal, scope: _Scope) -> RiskRefused:
         return self._refused(
             name, limit, scope,
             f'there is no live price of {self._request.symbol} to check a '

@@ -2,7 +2,8 @@
 What an order may say, and what of it the venue is told.
 
 The checks here are of the order by itself and against the instrument's grid;
-`risk` has those against limits.
+`risk` has those against limits.  A refusal begins with what is wrong; which
+order it is about, whoever asked knows, or adds.
 """
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from ..orders import (
     PlaceOrder,
     Tif,
 )
+from .money import plain
 
 __all__ = [
     'FOREIGN',
@@ -27,13 +29,18 @@ __all__ = [
     'check',
     'check_abilities',
     'check_values',
+    'digits',
     'goes_dark',
     'made',
+    'near_sizes',
     'same_terms',
 ]
 
 FOREIGN = 'venue-'  # how the oids of orders begin that were found
 _LONGEST_OID = 64
+# Beyond these no price or size is meant, nor could it be reckoned with.
+_LARGEST = Decimal('1e15')
+_MOST_DIGITS = 40
 _NEEDS_STOP = frozenset({
     OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.THROUGH,
 })
@@ -68,118 +75,176 @@ def _check_oid(oid: str) -> None:
         )
 
 
+def digits(value: Decimal) -> str:
+    """A number as a person writes it: 0.00000009, never 9E-8."""
+    if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
+        return str(value)  # of use to nobody, however it is written
+    return f'{plain(value):f}'
+
+
 def _check_prices(request: OrderRequest, instrument: Instrument) -> None:
-    kind, oid = request.type, request.oid
-    _wanted(oid, 'price', request.price, kind is OrderType.LIMIT,
+    kind = request.type
+    _wanted(instrument, 'price', request.price, kind is OrderType.LIMIT,
             kind is not OrderType.MARKET, kind)
-    _wanted(oid, 'stop', request.stop, kind in _NEEDS_STOP,
+    _wanted(instrument, 'stop', request.stop, kind in _NEEDS_STOP,
             kind in _NEEDS_STOP, kind)
     trails = kind is OrderType.TRAILING_STOP
-    _wanted(oid, 'trail', request.trail, trails, trails, kind)
+    _wanted(instrument, 'trail', request.trail, trails, trails, kind)
     for name in ('price', 'stop', 'trail'):
         value: Decimal | None = getattr(request, name)
         if value is None:
             continue
-        _positive(oid, name, value)
+        _positive(instrument, name, value)
         if not instrument.on_tick(value):
-            near = instrument.round_price(value)
+            tick = instrument.tick_size
+            near = max(instrument.round_price(value), tick)
             raise BadInput(
-                f'{oid}: {name} {value} is not a multiple of the tick size '
-                f'{instrument.tick_size} of {instrument.id}; the nearest is '
-                f'{near}'
+                f'{instrument.id}: {name} {digits(value)} is not a multiple '
+                f'of the tick size {digits(tick)}; the nearest is '
+                f'{instrument.format_price(near)}'
             )
 
 
 def _wanted(
-    oid: str, name: str, value: Decimal | None, needed: bool, allowed: bool,
-    kind: OrderType,
+    instrument: Instrument, name: str, value: Decimal | None, needed: bool,
+    allowed: bool, kind: OrderType,
 ) -> None:
     if value is None and needed:
-        raise BadInput(f'{oid}: a {kind} order needs a {name}')
+        raise BadInput(f'{instrument.id}: a {kind} order needs a {name}')
     if value is not None and not allowed:
-        raise BadInput(f'{oid}: a {kind} order has no {name} ({value})')
+        raise BadInput(
+            f'{instrument.id}: a {kind} order has no {name} '
+            f'({digits(value)})'
+        )
 
 
-def _positive(oid: str, name: str, value: Decimal) -> None:
+def _positive(instrument: Instrument, name: str, value: Decimal) -> None:
     if not value.is_finite() or value <= 0:
-        raise BadInput(f'{oid}: {name} {value} must be above 0')
+        raise BadInput(
+            f'{instrument.id}: {name} {digits(value)} must be above 0'
+        )
+    if value > _LARGEST:
+        raise BadInput(
+            f'{instrument.id}: {name} {digits(value)} is more than any order '
+            f'can have, {digits(_LARGEST)}'
+        )
 
 
 def _check_sizes(request: OrderRequest, instrument: Instrument) -> None:
-    oid = request.oid
+    price = request.price
     for name in ('size', 'display'):
         value: Decimal | None = getattr(request, name)
         if value is None:
             continue
-        _positive(oid, name, value)
+        _positive(instrument, name, value)
         if value % instrument.lot_size:
-            raise BadInput(
-                f'{oid}: {name} {value} is not a multiple of the lot size '
-                f'{instrument.lot_size} of {instrument.id}'
+            near = (
+                near_sizes(value, instrument, price) if name == 'size'
+                else near_sizes(value, instrument, most=request.size)
             )
-    if request.display is not None and request.display > request.size:
+            raise BadInput(
+                f'{instrument.id}: {name} {digits(value)} is not a multiple '
+                f'of the lot size {digits(instrument.lot_size)}; {near}'
+            )
+    size = request.size
+    if request.display is not None and request.display > size:
         raise BadInput(
-            f'{oid}: display {request.display} is more than the size '
-            f'{request.size}'
+            f'{instrument.id}: display {digits(request.display)} is more '
+            f'than the size {digits(size)}'
         )
-    price = request.price
     if price is None:
         return
-    if price * request.size < instrument.min_notional:
+    if price * size < instrument.min_notional:
         raise BadInput(
-            f'{oid}: {request.size} at {price} is worth less than the least '
-            f'notional {instrument.min_notional} of {instrument.id}'
+            f'{instrument.id}: {digits(size)} at {digits(price)} is worth '
+            f'{digits(price * size)}, less than the least notional '
+            f'{digits(instrument.min_notional)}; the least size at that '
+            f'price is {digits(_least(instrument, price))}'
         )
+
+
+def near_sizes(
+    size: Decimal, instrument: Instrument, price: Decimal | None = None,
+    most: Decimal | None = None,
+) -> str:
+    """
+    The sizes next to one, in words, that an order can have.
+
+    At least what an order at ``price`` must be, at most ``most``.
+    """
+    lot = instrument.lot_size
+    below = size - size % lot
+    least = _least(instrument, price)
+    near = [max(below, least)]
+    if below >= least:
+        near.append(below + lot)
+    if most is not None:
+        near = [n for n in near if n <= most] or [most]
+    if len(near) == 1:
+        return f'the nearest is {digits(near[0])}'
+    return f'the nearest are {" and ".join(map(digits, near))}'
+
+
+def _least(instrument: Instrument, price: Decimal | None) -> Decimal:
+    """The least size of an order at a price; a lot where it has none."""
+    lot = instrument.lot_size
+    if not price or price < 0:
+        return lot
+    lots = -(-instrument.min_notional // (price * lot))
+    if lots * price * lot < instrument.min_notional:
+        lots += 1
+    return max(lots, Decimal(1)) * lot
 
 
 def _check_times(request: OrderRequest, now_ns: int) -> None:
     if request.tif is Tif.GTD:
         if request.good_till_ns <= now_ns:
             raise BadInput(
-                f'{request.oid}: good_till_ns {request.good_till_ns} is not '
-                f'in the future (it is {now_ns})'
+                f'good_till_ns {request.good_till_ns} is not in the future '
+                f'(it is {now_ns})'
             )
     elif request.good_till_ns:
         raise BadInput(
-            f'{request.oid}: good_till_ns is for tif gtd, not {request.tif}'
+            f'good_till_ns is for tif gtd, not {request.tif}'
         )
 
 
 def _check_flags(request: OrderRequest) -> None:
-    oid = request.oid
     if request.dark and request.type is OrderType.MARKET:
-        raise BadInput(f'{oid}: a market order has nothing to wait for')
+        raise BadInput('a market order has nothing to wait for (dark)')
     if request.price is None:
         if request.post_only or request.display is not None:
             raise BadInput(
-                f'{oid}: post_only and display are for orders with a price'
+                'post_only and display are for orders with a price'
             )
     elif request.post_only and request.tif in {Tif.IOC, Tif.FOK}:
-        raise BadInput(f'{oid}: post_only cannot be {request.tif}')
+        raise BadInput(f'post_only cannot be {request.tif}')
     if request.oco and request.type is OrderType.MARKET:
-        raise BadInput(f'{oid}: a market order waits for no other (oco)')
-    if request.parent == oid:
-        raise BadInput(f'{oid}: an order cannot be its own parent')
+        raise BadInput('a market order waits for no other (oco)')
+    if request.parent == request.oid:
+        raise BadInput(
+            f'an order cannot be its own parent ({request.oid})'
+        )
 
 
 def check_abilities(request: OrderRequest, abilities: Abilities) -> None:
     """Raise `BadInput` for what the venue lacks and cannot be done here."""
-    oid = request.oid
+    venue = f'account {request.account}: the venue'
     kind = _sent_type(request, dark=goes_dark(request, abilities))
     if kind not in abilities.types:
         raise BadInput(
-            f'{oid}: the venue has no {kind} orders; it has '
+            f'{venue} has no {kind} orders; it has '
             f'{", ".join(sorted(abilities.types))}'
         )
     if request.tif is not Tif.GTD and request.tif not in abilities.tifs:
         raise BadInput(
-            f'{oid}: the venue has no {request.tif} orders; it has '
+            f'{venue} has no {request.tif} orders; it has '
             f'{", ".join(sorted(abilities.tifs))}'
         )
     if request.post_only and not abilities.post_only:
-        raise BadInput(f'{oid}: the venue has no post-only orders')
+        raise BadInput(f'{venue} has no post-only orders')
     if request.display is not None and not abilities.iceberg:
-        raise BadInput(f'{oid}: the venue has no orders that show a part')
+        raise BadInput(f'{venue} has no orders that show a part')
 
 
 def goes_dark(request: OrderRequest, abilities: Abilities) -> bool:
