@@ -46,6 +46,10 @@ _SIDES = {int(Kind.BID): OrderSide.BUY, int(Kind.ASK): OrderSide.SELL}
 _TRADE = int(Kind.TRADE)
 # Queue positions are written so often when nothing else is.
 _FLUSH_S = 1.0
+# How long an order that is larger than the touch waits for the book, less
+# than a venue has to answer, and how often it looks.
+_BOOK_WITHIN_NS = 4 * NS_PER_S
+_LOOK_NS = 20 * NS_PER_MS
 
 
 def paper_file(journal: Path) -> Path:
@@ -64,8 +68,10 @@ class PaperEngine:
 
     Times are on the clock of the symbol's venue.  A command arrives
     ``latency_ns`` after it was sent, not before those sent earlier, and
-    before the first tick of a later time.  ``questions`` are the queries that
-    have arrived; whoever keeps the books durable answers them.
+    before the first tick of a later time.  One that would take of levels
+    behind the touch where ``depth`` has no book arrives once there is one,
+    or without after a while.  ``questions`` are the queries that have
+    arrived; whoever keeps the books durable answers them.
     """
 
     def __init__(
@@ -77,6 +83,9 @@ class PaperEngine:
         self._depth = depth
         self._on_way: dict[str, deque[tuple[int, Command]]] = {}
         self._live: set[str] = set()
+        # when the next command may have a book, and where that was in vain
+        self._look_ns: dict[str, int] = {}
+        self._bookless: set[str] = set()
         # the touch as last seen, where nothing was open to hear of it
         self._touch: dict[str, dict[OrderSide, tuple[float, float]]] = {}
 
@@ -104,18 +113,57 @@ class PaperEngine:
 
     def due_ns(self) -> dict[str, int]:
         """When the next command arrives, by symbol."""
-        return {s: queue[0][0] for s, queue in self._on_way.items() if queue}
+        return {
+            symbol: max(queue[0][0], self._look_ns.get(symbol, 0))
+            for symbol, queue in self._on_way.items() if queue
+        }
 
     def on_market(self, symbol: str, live: bool) -> None:
         """Whether the symbol's data can be trusted: orders need it."""
         (self._live.add if live else self._live.discard)(symbol)
+        self._bookless.discard(symbol)
 
     def advance(self, symbol: str, now_ns: int) -> None:
         """The venue's clock reads ``now_ns``: who has arrived?"""
         queue = self._on_way.get(symbol)
+        before_ns = 0
         while queue and queue[0][0] <= now_ns:
-            arrived_ns, command = queue.popleft()
-            self._carry_out(symbol, command, arrived_ns)
+            if self._look_ns.get(symbol, 0) > now_ns:
+                return
+            due_ns, command = queue[0]
+            arrived_ns = self._arrival(symbol, command, due_ns, now_ns)
+            if arrived_ns is None:
+                return
+            queue.popleft()
+            before_ns = max(arrived_ns, before_ns)
+            self._carry_out(symbol, command, before_ns)
+
+    def _arrival(
+        self, symbol: str, command: Command, due_ns: int, now_ns: int
+    ) -> int | None:
+        """When a command is there that is due; ``None``: not yet."""
+        waited = self._look_ns.pop(symbol, None) is not None
+        market = self.books.market(symbol)
+        if not isinstance(command, PlaceOrder | ReplaceOrder) or (
+            symbol not in self._live or market is None
+        ):
+            return max(due_ns, now_ns) if waited else due_ns
+        self._show_touch(symbol, due_ns)
+        market.show_book(*self._depth(symbol))
+        until_ns = due_ns + _BOOK_WITHIN_NS
+        order = command if isinstance(command, PlaceOrder) else command.order
+        if market.book_known:
+            self._bookless.discard(symbol)
+        elif (
+            self._depth is not no_depth and symbol not in self._bookless
+            and self.books.awaits_book(order)
+        ):
+            if now_ns < until_ns:
+                self._look_ns[symbol] = min(until_ns, now_ns + _LOOK_NS)
+                return None
+            self._bookless.add(symbol)
+            return until_ns
+        return min(now_ns, until_ns) if waited else due_ns
 
     def _carry_out(
         self, symbol: str, command: Command, now_ns: int
@@ -132,9 +180,6 @@ class PaperEngine:
                     'nothing is filled on paper until it is',
                 ))
                 return
-            self._show_touch(symbol, now_ns)
-            if market := self.books.market(symbol):
-                market.show_book(*self._depth(symbol))
             if isinstance(command, PlaceOrder):
                 self.books.place(command, now_ns)
             else:
@@ -147,12 +192,12 @@ class PaperEngine:
             return
         self._show_touch(symbol, int(ticks.time[0]))
         queue = self._on_way.get(symbol)
-        books = self.books
+        books, looks = self.books, self._look_ns
         for time, kind, side, price, size in zip(
             ticks.time.tolist(), ticks.kind.tolist(), ticks.side.tolist(),
             ticks.price.tolist(), ticks.size.tolist(), strict=True,
         ):
-            if queue and queue[0][0] < time:
+            if queue and max(queue[0][0], looks.get(symbol, 0)) < time:
                 self.advance(symbol, time - 1)
             if kind == _TRADE:
                 books.on_trade(

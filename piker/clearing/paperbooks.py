@@ -28,7 +28,13 @@ from ..orders import (
     Tif,
     VenueStatus,
 )
-from .paperentry import malformed, unaffordable, walk
+from .paperentry import (
+    goes_deeper,
+    malformed,
+    unaffordable,
+    unfilled,
+    walk,
+)
 from .papermarket import PaperMarket, Taken
 from .paperorders import PaperChanges, PaperOrder, reported
 from .paperpurse import Purse
@@ -111,6 +117,11 @@ class PaperBooks:
         return found
 
     # commands, as they arrive
+
+    def awaits_book(self, command: PlaceOrder) -> bool:
+        """Whether an order would take of levels that are not known."""
+        market = self._markets.get(command.symbol)
+        return market is not None and goes_deeper(command, market)
 
     def place(self, command: PlaceOrder, now_ns: int) -> None:
         refusal = self._refusal(command)
@@ -280,10 +291,11 @@ class PaperBooks:
             arrived_ns=now_ns, changed_ns=now_ns,
         )
         taking = walk(command, market, self._settings.slippage_ticks)
-        if command.tif is Tif.FOK and (
-            sum(part.size for part in taking) < command.size
-        ):
-            taking = []
+        rest = ''
+        if sum(part.size for part in taking) < command.size:
+            rest = unfilled(command, market, taking)
+            if command.tif is Tif.FOK:
+                taking = []
         self._open[command.cid] = order
         self._changed[command.cid] = order
         self._purse.hold(order)
@@ -293,6 +305,7 @@ class PaperBooks:
         if order.left and (
             command.type is OrderType.MARKET or command.tif is not Tif.GTC
         ):
+            order.reason = rest
             self._end(order, VenueStatus.EXPIRED, now_ns)
         elif order.left:
             order.ahead = market.shown_at(command.side, order.limit)

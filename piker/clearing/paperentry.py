@@ -7,11 +7,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..orders import OrderSide, OrderType, PlaceOrder
+from ..orders import OrderSide, OrderType, PlaceOrder, Tif
 from .papermarket import PaperMarket
 from .paperorders import ABILITIES
+from .terms import digits, near_sizes
 
-__all__ = ['Taking', 'malformed', 'unaffordable', 'walk']
+__all__ = [
+    'Taking', 'goes_deeper', 'malformed', 'unaffordable', 'unfilled', 'walk',
+]
 
 _ZERO = Decimal(0)
 
@@ -28,23 +31,69 @@ def walk(
     command: PlaceOrder, market: PaperMarket, slippage_ticks: int
 ) -> list[Taking]:
     """What an order takes on arrival; a market order pays the slippage."""
-    limit = command.price
-    slip = _ZERO
-    if command.type is OrderType.MARKET:
-        limit = None
-        slip = slippage_ticks * (
-            market.instrument.tick_size * command.side.sign
-        )
     left = command.size
     found = []
-    for price, size in market.offers(command.side, limit):
+    for price, size in market.offers(command.side, command.price):
         part = min(size, left)
-        paid = max(price + slip, market.instrument.tick_size)
+        paid = _paid(command, market, slippage_ticks, price)
         found.append(Taking(paid, price, part))
         left -= part
         if not left:
             break
     return found
+
+
+def _paid(
+    command: PlaceOrder, market: PaperMarket, slippage_ticks: int,
+    price: Decimal,
+) -> Decimal:
+    tick = market.instrument.tick_size
+    if command.type is not OrderType.MARKET:
+        return price
+    return max(price + slippage_ticks * tick * command.side.sign, tick)
+
+
+def goes_deeper(command: PlaceOrder, market: PaperMarket) -> bool:
+    """Whether an order reaches behind the touch where no book is known."""
+    side, price = command.side, command.price
+    far = market.best(side.other)
+    if market.book_known or far is None or command.post_only:
+        return False
+    if price is not None and (price - far) * side.sign <= 0:
+        return False
+    shown = sum(size for _, size in market.offers(side, price))
+    return shown < command.size
+
+
+def unfilled(
+    command: PlaceOrder, market: PaperMarket, taking: list[Taking]
+) -> str:
+    """Why no more than ``taking`` is had of an order that ends with that."""
+    found = sum((part.size for part in taking), _ZERO)
+    part_of = f'{digits(found)} of {digits(command.size)}'
+    far = market.best(command.side.other)
+    within = ''
+    if command.price is not None:
+        within = f' at {digits(command.price)} or better'
+    if far is None:
+        why = 'nothing was offered'
+    elif goes_deeper(command, market):
+        why = (
+            f'no more was shown at {digits(far)}, and the order book behind '
+            'it is not known'
+        )
+    elif within:
+        why = f'no more was offered{within}'
+    else:
+        why = 'the order book, as far as it is followed, showed no more'
+    if market.taken(command.side.other) is not None:
+        why += '; what earlier paper orders have had of it is not had twice'
+    if command.tif is Tif.FOK:
+        return (
+            f'not filled, since not whole: {part_of} was offered{within}; '
+            f'{why}'
+        )
+    return f'{part_of} filled: {why}'
 
 
 def malformed(command: PlaceOrder, market: PaperMarket) -> str:
@@ -54,15 +103,26 @@ def malformed(command: PlaceOrder, market: PaperMarket) -> str:
     if command.type not in ABILITIES.types or command.display is not None:
         return f'no {command.type} order of this kind on paper'
     if size <= 0 or size % instrument.lot_size:
-        return f'size {size} is not a multiple of {instrument.lot_size}'
+        return (
+            f'size {digits(size)} is not a multiple of the lot size '
+            f'{digits(instrument.lot_size)} of {instrument.id}; '
+            f'{near_sizes(size, instrument, price)}'
+        )
     far = market.best(side.other)
     if command.type is OrderType.LIMIT:
         if price is None or price <= 0 or not instrument.on_tick(price):
-            return f'price {price} is not a multiple of {instrument.tick_size}'
+            shown = 'none' if price is None else digits(price)
+            return (
+                f'price {shown} is not a multiple of the tick size '
+                f'{digits(instrument.tick_size)} of {instrument.id}'
+            )
         if command.post_only and (
             far is not None and (price - far) * side.sign >= 0
         ):
-            return f'post-only, but {price} would take from {far}'
+            return (
+                f'post-only, but {digits(price)} would take from '
+                f'{digits(far)}'
+            )
     elif price is not None:
         return 'a market order has no price'
     elif far is None:
@@ -70,8 +130,8 @@ def malformed(command: PlaceOrder, market: PaperMarket) -> str:
     notional = size * (price or far or _ZERO)
     if notional < instrument.min_notional:
         return (
-            f'worth {notional.normalize():f} {instrument.quote}, less than '
-            f'the {instrument.min_notional} that an order must be'
+            f'worth {digits(notional)} {instrument.quote}, less than '
+            f'the {digits(instrument.min_notional)} that an order must be'
         )
     return ''
 
@@ -86,15 +146,17 @@ def unaffordable(
     elif command.price is not None:
         asset, need = market.quote, command.size * command.price
     else:
+        # What is not shown is counted at the last price that is.
         asset = market.quote
-        need = sum((
-            part.paid * part.size
-            for part in walk(command, market, slippage_ticks)
-        ), _ZERO)
+        taking = walk(command, market, slippage_ticks)
+        need = sum((part.paid * part.size for part in taking), _ZERO)
+        left = command.size - sum(part.size for part in taking)
+        far = taking[-1].level if taking else market.best(OrderSide.SELL)
+        need += left * _paid(command, market, slippage_ticks, far or _ZERO)
     have = free(asset)
     if need <= have:
         return ''
     return (
-        f'insufficient balance: {need.normalize():f} {asset} needed, '
-        f'{have.normalize():f} free'
+        f'insufficient balance: {digits(need)} {asset} needed, '
+        f'{digits(have)} free'
     )

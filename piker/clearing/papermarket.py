@@ -20,8 +20,6 @@ __all__ = ['Level', 'PaperMarket', 'Taken']
 Level = tuple[Decimal, Decimal]  # price, size
 
 _ZERO = Decimal(0)
-# Ticks beyond the touch that are assumed to hold anything.
-_MOST_LEVELS = 1000
 
 
 class Taken(msgspec.Struct):
@@ -89,6 +87,11 @@ class PaperMarket:
         """
         self._book = {OrderSide.BUY: bids, OrderSide.SELL: asks}
 
+    @property
+    def book_known(self) -> bool:
+        """Whether there was a book when it was shown last."""
+        return any(self._book.values())
+
     def shown_at(self, side: OrderSide, price: Decimal) -> Decimal | None:
         """
         What is shown at a price of a side; ``None`` where it is not known.
@@ -114,8 +117,7 @@ class PaperMarket:
         """
         What an order of ``side`` can take up to ``limit``, best first.
 
-        Beyond the touch that is the book; where it is not known, each tick
-        is taken to hold as much as the touch does.
+        Beyond the touch that is the book; where it is not known, nothing.
         """
         taken = self._taken.get(side.other)
         had = taken.levels if taken else {}
@@ -139,18 +141,7 @@ class PaperMarket:
         touch = self._touch[side.other]
         if touch is None:
             return
-        best, size = touch
         yield touch
-        behind = [
-            level for level in self._book.get(side.other, ())
-            if (level[0] - best) * side.sign > 0
-        ]
-        if behind:
-            yield from behind
-            return
-        step = self.instrument.tick_size * side.sign
-        for n in range(1, _MOST_LEVELS):
-            price = best + n * step
-            if price <= 0:
-                return
-            yield price, size
+        for level in self._book.get(side.other, ()):
+            if (level[0] - touch[0]) * side.sign > 0:
+                yield level

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from piker.clearing.paper import PaperEngine
+from piker.clearing.paper import Depth, PaperEngine, no_depth
 from piker.clearing.paperbooks import PaperBooks
 from piker.config import PaperSettings
 from piker.data.ticks import Kind, Ticks
@@ -60,7 +60,8 @@ def trade(ms: int, price: float, size: float, side: OrderSide) -> Row:
 
 
 def engine(
-    latency_ms: int = 0, books: PaperBooks | None = None, **settings: object
+    latency_ms: int = 0, books: PaperBooks | None = None,
+    depth: Depth = no_depth, **settings: object,
 ) -> PaperEngine:
     """A market that stands at 100.0 × 5 / 100.5 × 3, and an account."""
     values: dict[str, object] = {
@@ -69,7 +70,7 @@ def engine(
     }
     books = books or PaperBooks(PaperSettings.model_validate(values))
     books.add_instrument(INSTRUMENT)
-    made = PaperEngine(books, latency_ms * MS)
+    made = PaperEngine(books, latency_ms * MS, depth)
     made.on_market(SYMBOL, True)
     made.show_touch(SYMBOL, (100.0, 5.0), (100.5, 3.0))
     return made

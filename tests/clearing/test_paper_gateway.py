@@ -26,7 +26,7 @@ from paper_tools import (
     trade,
 )
 
-from piker.clearing.paper import PaperGateway, paper_file
+from piker.clearing.paper import Depth, PaperGateway, no_depth, paper_file
 from piker.clearing.paperstore import PaperStore
 from piker.config import PaperSettings
 from piker.errors import StorageError
@@ -59,9 +59,12 @@ def store(tmp_path: Path) -> Iterator[PaperStore]:
         yield made
 
 
-def gateway(store: PaperStore, **settings: Any) -> PaperGateway:
+def gateway(
+    store: PaperStore, depth: Depth = no_depth, **settings: Any
+) -> PaperGateway:
     made = PaperGateway(
-        'paper', PaperSettings.model_validate(settings), store, TrioClock()
+        'paper', PaperSettings.model_validate(settings), store, TrioClock(),
+        depth,
     )
     made.add_instrument(INSTRUMENT)
     made.on_market(SYMBOL, True, (100.0, 5.0), (100.5, 3.0))
@@ -88,6 +91,32 @@ async def test_it_takes_the_stated_time(
     made.send(place('a', BUY, '1', '99'))
     await answers(made)
     assert trio.current_time() - began == pytest.approx(0.07, abs=1e-3)
+
+
+@pytest.mark.parametrize(('there_s', 'has', 'filled'), [
+    (0.0, 0.02, 5), (1.0, 1.0, 5), (9.0, 4.02, 3),
+])
+async def test_it_waits_for_a_book_that_is_on_its_way(
+    store: PaperStore, autojump_clock: trio.testing.MockClock,
+    there_s: float, has: float, filled: int,
+) -> None:
+    """But not longer than a venue may take to answer."""
+    began = trio.current_time()
+    asks = [(Decimal('100.5'), Decimal(3)), (Decimal(101), Decimal(3))]
+
+    def depth(_: str) -> tuple[list[Any], list[Any]]:
+        return [], asks if trio.current_time() >= began + there_s else []
+
+    made = gateway(store, depth, latency_ms=20)
+    made.send(place('a', BUY, '5'))
+    found = await answers(made)
+    assert trio.current_time() - began == pytest.approx(has, abs=0.03)
+    report = next(m for m in found if isinstance(m, OrderReport))
+    assert report.filled == filled
+    made.send(QueryOrder(ref=7, cid='a', symbol=SYMBOL))
+    kept = (await answers(made, 7))[0]
+    assert kept.reason == report.reason
+    assert bool(kept.reason) == (filled < 5)
 
 
 async def test_a_later_tick_brings_it_there_too(store: PaperStore) -> None:

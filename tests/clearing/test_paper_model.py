@@ -30,14 +30,16 @@ from paper_tools import (
     trade,
 )
 
-from piker.clearing.paper import PaperEngine
+from piker.clearing.paper import PaperEngine, no_depth
 from piker.clearing.paperbooks import PaperBooks
+from piker.clearing.papermarket import Level
 from piker.clearing.paperorders import PaperChanges
 from piker.config import PaperSettings
 from piker.data.ticks import Kind
 from piker.orders import (
     Answer,
     FillReport,
+    OrderReport,
     OrderSide,
     Outcome,
     ReplaceOrder,
@@ -180,13 +182,31 @@ class TestQueue:
 
 
 class TestTaking:
-    def test_market_order_walks_the_touch_and_on(self) -> None:
-        """Behind the touch each tick is taken to hold what it does."""
+    def test_market_order_takes_what_is_shown(self) -> None:
+        """Where only the touch is known, nothing behind it is made up."""
         made = engine()
+        made.show_touch(SYMBOL, (100.0, 5.0), (100.5, 0.01))
         arrive(made, place('a', BUY, '7'))
-        assert fills(made) == [
-            ('100.5', '3'), ('101', '3'), ('101.5', '1'),
-        ]
+        assert fills(made) == [('100.5', '0.01')]
+        made.on_ticks(SYMBOL, ticks([
+            ask(n, 100.5, 0.01) for n in range(2, 50)
+        ]))
+        assert fills(made) == [('100.5', '0.01')]
+        report = last_report(made, 'a')
+        assert report.status is VenueStatus.EXPIRED
+        assert report.reason == (
+            '0.01 of 7 filled: no more was shown at 100.5, and the order '
+            'book behind it is not known'
+        )
+
+    def test_one_that_finds_nothing_left_says_so(self) -> None:
+        made = engine()
+        arrive(made, place('a', BUY, '3'))
+        arrive(made, place('b', BUY, '1', '100.5', tif=IOC))
+        assert last_report(made, 'b').reason == (
+            '0 of 1 filled: no more was offered at 100.5 or better; what '
+            'earlier paper orders have had of it is not had twice'
+        )
 
     def test_market_order_walks_the_book(self) -> None:
         asks = [(Decimal('100.5'), Decimal(3)), (Decimal(104), Decimal(1))]
@@ -195,7 +215,12 @@ class TestTaking:
         made.show_touch(SYMBOL, (100.0, 5.0), (100.5, 3.0))
         arrive(made, place('a', BUY, '7'))
         assert fills(made) == [('100.5', '3'), ('104', '1')]
-        assert last_report(made, 'a').status is VenueStatus.EXPIRED
+        report = last_report(made, 'a')
+        assert report.status is VenueStatus.EXPIRED
+        assert report.reason == (
+            '4 of 7 filled: the order book, as far as it is followed, '
+            'showed no more'
+        )
 
     def test_slippage(self) -> None:
         made = engine(slippage_ticks=2)
@@ -235,8 +260,14 @@ class TestTaking:
         assert fills(made) == []
         arrive(made, place('b', BUY, '4', '100.5', tif=IOC))
         assert fills(made) == [('100.5', '3')]
-        for cid in 'ab':
-            assert last_report(made, cid).status is VenueStatus.EXPIRED
+        for cid, reason in {
+            'a': 'not filled, since not whole: 3 of 4 was offered at 100.5 '
+            'or better',
+            'b': '3 of 4 filled: no more was offered at 100.5 or better',
+        }.items():
+            report = last_report(made, cid)
+            assert report.status is VenueStatus.EXPIRED
+            assert report.reason.startswith(reason)
         arrive(made, place('c', SELL, '5', '100', tif=FOK))
         assert last_report(made, 'c').status is VenueStatus.FILLED
         assert not made.books.open_orders
@@ -260,6 +291,100 @@ class TestTaking:
         )
 
 
+class Shelf:
+    """A depth that is not there until somebody puts it there."""
+
+    def __init__(self) -> None:
+        self.asks: list[Level] = []
+        self.looked = 0
+
+    def __call__(self, symbol: str) -> tuple[list[Level], list[Level]]:
+        self.looked += 1
+        return [], self.asks
+
+
+class TestAwaitedBook:
+    """An order that is larger than the touch waits for the book."""
+
+    def test_it_walks_the_book_once_that_is_there(self) -> None:
+        shelf = Shelf()
+        made = engine(depth=shelf)
+        arrive(made, place('a', BUY, '7'))
+        made.on_ticks(SYMBOL, ticks([ask(30, 101.0, 1.0)]))
+        made.advance(SYMBOL, 700 * MS)
+        assert made.books.out == []
+        assert made.symbols == {SYMBOL}
+        shelf.asks = [
+            (Decimal(101), Decimal(1)), (Decimal(102), Decimal(9)),
+        ]
+        made.advance(SYMBOL, made.due_ns()[SYMBOL])
+        assert fills(made) == [('101', '1'), ('102', '6')]
+        report = last_report(made, 'a')
+        assert report.status is VenueStatus.FILLED
+        assert 700 * MS < report.time_ns < 800 * MS
+        assert not made.symbols
+
+    def test_not_for_ever(self) -> None:
+        """Nor again, until there was a book, or the data broke off."""
+        shelf = Shelf()
+        made = engine(depth=shelf)
+        arrive(made, place('a', BUY, '7'))
+        made.advance(SYMBOL, 4000 * MS)
+        assert made.books.out == []
+        made.advance(SYMBOL, 9000 * MS)
+        report = last_report(made, 'a')
+        assert (report.filled, report.time_ns) == (3, 4001 * MS)
+        assert 'not known' in report.reason
+        made.on_ticks(SYMBOL, ticks([
+            ask(9001, 101.0, 1), ask(9002, 100.5, 3),
+        ]))
+        arrive(made, place('b', BUY, '7'), at_ms=9003)
+        assert last_report(made, 'b').filled == 3
+        made.on_market(SYMBOL, False)
+        made.on_market(SYMBOL, True)
+        arrive(made, place('c', BUY, '7'), at_ms=9004)
+        assert made.symbols == {SYMBOL}
+
+    @pytest.mark.parametrize('order', [
+        place('a', BUY, '3'), place('a', BUY, '7', '100.5'),
+        place('a', BUY, '7', '100'), place('a', BUY, '7', '100.5', tif=FOK),
+    ])
+    def test_only_if_it_would_go_further(self, order: Any) -> None:
+        made = engine(depth=Shelf())
+        arrive(made, order)
+        assert outcome(made).outcome is Outcome.DONE
+
+    def test_what_was_sent_later_stays_behind_it(self) -> None:
+        shelf = Shelf()
+        made = engine(depth=shelf)
+        arrive(made, place('a', BUY, '7', '103'), at_ms=1)
+        arrive(made, place('b', BUY, '1'), at_ms=2)
+        arrive(made, cancel('a'), at_ms=3)
+        assert made.books.out == []
+        shelf.asks = [(Decimal(102), Decimal(5))]
+        made.advance(SYMBOL, 90 * MS)
+        assert fills(made, 'a') == [('100.5', '3'), ('102', '4')]
+        assert fills(made, 'b') == [('102', '1')]
+        assert [m.time_ns for m in made.books.out
+                if isinstance(m, FillReport)] == [90 * MS] * 3
+
+    def test_without_data_it_is_refused(self) -> None:
+        made = engine(depth=Shelf())
+        arrive(made, place('a', BUY, '7'))
+        made.on_market(SYMBOL, False)
+        made.advance(SYMBOL, 90 * MS)
+        assert 'not live' in outcome(made).reason
+
+    def test_looks_are_few(self) -> None:
+        shelf = Shelf()
+        made = engine(depth=shelf)
+        arrive(made, place('a', BUY, '7'))
+        made.on_ticks(SYMBOL, ticks([
+            trade(n, 100.5, 1.0, BUY) for n in range(2, 1002)
+        ]))
+        assert shelf.looked < 60
+
+
 class TestRefusals:
     @pytest.mark.parametrize(('order', 'why'), [
         (place('a', BUY, '1', '100.3'), 'price'),
@@ -270,7 +395,7 @@ class TestRefusals:
         (place('a', SELL, '1', '100', post_only=True), 'post-only'),
         (place('a', BUY, '1001', '100'), 'insufficient balance: 100100 usdt'),
         (place('a', SELL, '101', '100'), 'insufficient balance: 101 btc'),
-        (place('a', BUY, '995'), 'insufficient balance'),
+        (place('a', BUY, '996'), 'insufficient balance: 100098 usdt'),
     ])
     def test_refused(self, order: Any, why: str) -> None:
         made = engine()
@@ -407,6 +532,84 @@ def test_equal_tape_and_orders_give_equal_fills(
     assert (
         play(cut + tape, 1).books.out == play(cut + tape, split).books.out
     )
+
+
+BOOK = [(Decimal(n) / 2, Decimal(1)) for n in range(180, 221, 2)]
+
+
+@given(STEPS, st.booleans())
+def test_no_more_of_a_quote_than_it_shows(
+    steps: list[Any], has_book: bool
+) -> None:
+    """
+    All orders together, until the best price is another; and one order has
+    of a level once.  What ends with a rest says why.
+    """
+    def depth(_: str) -> tuple[list[Level], list[Level]]:
+        return (BOOK[::-1], BOOK) if has_book else ([], [])
+
+    made = play(steps, made=engine(
+        latency_ms=2, depth=depth if has_book else no_depth
+    ))
+    shown = {
+        BUY: (Decimal(100), Decimal(5)),
+        SELL: (Decimal('100.5'), Decimal(3)),
+    }
+    had: dict[tuple[OrderSide, Decimal], Decimal] = {}
+    met: set[tuple[str, Decimal]] = set()
+    tape = [
+        (at * MS, *step) for at, step in enumerate(steps, 1)
+        if isinstance(step[0], Kind)
+    ]
+    kinds = {row[0]: row[1] for row in tape}
+    for message in made.books.out:
+        if isinstance(message, OrderReport):
+            whole = message.filled == message.size
+            if message.status is VenueStatus.EXPIRED:
+                assert not whole
+                assert 'filled' in message.reason
+            continue
+        if not isinstance(message, FillReport):
+            continue
+        while tape and tape[0][0] <= message.time_ns:
+            _, kind, _, price, size = tape.pop(0)
+            if kind is Kind.TRADE:
+                continue
+            side = BUY if kind is Kind.BID else SELL
+            new = Decimal(repr(price)), Decimal(repr(size))
+            if new[0] != shown[side][0]:
+                had = {k: v for k, v in had.items() if k[0] is not side}
+            shown[side] = new
+        far = message.side.other
+        best, size = shown[far]
+        level = best if message.maker else message.price
+        if message.maker and kinds[message.time_ns] is Kind.TRADE:
+            continue
+        if not message.maker:
+            assert (message.cid, level) not in met
+            met.add((message.cid, level))
+        key = far, level
+        had[key] = had.get(key, Decimal(0)) + message.size
+        if level != best:
+            assert has_book
+            size = dict(BOOK)[level]
+        assert had[key] <= size
+
+
+@given(STEPS, st.integers(2, 9))
+def test_awaiting_a_book_is_all_the_same_however_the_tape_is_cut(
+    steps: list[Any], split: int
+) -> None:
+    cut = [s for s in steps if not isinstance(s[0], Kind)]
+    tape = [s for s in steps if isinstance(s[0], Kind)]
+    ends = []
+    for size in (1, split):
+        made = engine(latency_ms=2, depth=lambda _: ([], []))
+        play(cut + tape, size, made)
+        made.advance(SYMBOL, 20_000 * MS)
+        assert not made.due_ns()
+        ends.append(made.books.out)
+    assert ends[0] == ends[1]
 
 
 @given(STEPS)
