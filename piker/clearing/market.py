@@ -142,7 +142,12 @@ class Market:
             follower.book_wanted.set()
 
     def depth(self, symbol: str) -> tuple[Levels, Levels]:
-        """Bids and asks as they are now, best first; empty if unknown."""
+        """
+        Bids and asks as they are now, best first; empty if unknown.
+
+        Whoever asks has the book followed from then on.
+        """
+        self.want_book(symbol)
         follower = self._followers.get(symbol)
         if follower is None or follower.book is None:
             return [], []
