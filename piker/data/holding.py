@@ -18,6 +18,7 @@ from ..clock import NS_PER_S
 from ..errors import (
     ActorDied,
     BadInput,
+    DataError,
     PikerError,
     SegmentGone,
     VenueError,
@@ -176,7 +177,11 @@ class Handle(Generic[T, R]):
         """Why this is not live, in words; empty if it is or nobody knows."""
         if self._lost:
             return self._why
-        return self._reader.reason
+        try:
+            return self._reader.reason
+        except DataError:
+            # Half written by a writer that died; that it did is told next.
+            return ''
 
     @property
     def age_s(self) -> float:

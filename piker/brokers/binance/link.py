@@ -48,6 +48,8 @@ _PING_EVERY_S = 2.0
 _SILENT_FOR_S = 6.0
 # A request that is not answered for so long never will be.
 _ANSWER_S = 15.0
+# Not sent by anybody: there was no closing frame (RFC 6455, section 7.4.1).
+_ABNORMAL = 1006
 _BACKOFF_S = (0.05, 10.0)
 # Before a refused stream is asked for again: the first time, and at most.
 _REFUSED_S = (5.0, 300.0)
@@ -103,12 +105,17 @@ class Link:
             began = trio.current_time()
             try:
                 await self._connected()
-            except (OSError, HandshakeError, ConnectionClosed,
+            except ConnectionClosed as err:
+                reason = _text_of_close(err)
+            except (OSError, HandshakeError,
                     trio.BrokenResourceError, trio.ClosedResourceError,
                     BadMessage, VenueDown) as err:
                 reason = f'{type(err).__name__}: {err}'.rstrip(': ')
             except ExceptionGroup as group:
-                reason = repr(group.exceptions[0])
+                first = group.exceptions[0]
+                reason = repr(first)
+                if isinstance(first, ConnectionClosed):
+                    reason = _text_of_close(first)
             was_up, self.connected = self.connected, False
             self._active.clear()
             self._pending.clear()
@@ -281,6 +288,15 @@ class Link:
             'connects': self.connects,
             'bytes': self.tap.bytes_read if self.tap else 0,
         }
+
+
+def _text_of_close(err: ConnectionClosed) -> str:
+    """What the venue says of the end of a connection."""
+    close = err.reason
+    if close is None or close.code == _ABNORMAL:
+        return 'the connection broke off'
+    words = f' ({close.reason})' if close.reason else ''
+    return f'the venue closed the connection: code {close.code}{words}'
 
 
 def _text_of(error: Any) -> str:
