@@ -414,6 +414,7 @@ async def settle(given: dict[str, Any]) -> dict[str, Any]:
         # what is over may still be told of, late and twice
         await _quiet(ems)
         agreed = await _until_paid(ems, given['url'])
+        await _until_marked(ems)
         for (account, oid), view in ems.dialogs.items():
             if account == ACCOUNT:
                 views[oid] = view
@@ -465,6 +466,22 @@ async def _until_paid(
         }:
             await trio.sleep(0.1)
     return time.monotonic() - began
+
+
+async def _until_marked(ems: Any, within_s: float = 45.0) -> None:
+    """
+    Until what is held has a price.
+
+    After a kill there is none before the symbol's feed is live again, and
+    profit that is not realised shows as 0 for so long.
+    """
+    with trio.move_on_after(within_s):
+        while any(
+            position.size and position.stale
+            for position in ems.positions.values()
+            if position.account == ACCOUNT
+        ):
+            await trio.sleep(0.1)
 
 
 async def main(given: dict[str, Any]) -> dict[str, Any]:

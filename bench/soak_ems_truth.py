@@ -220,6 +220,10 @@ def compare_money(
             'fees', symbol, {a: Decimal(f) for a, f in view['fees'].items()},
             {a: f for a, f in fees[symbol].items() if f},
         )
+        marked = not (sizes[symbol] and view['stale'])
+        found.check('priced', marked, f'{symbol} is held without a price')
+        if not marked:
+            continue
         found.same(
             'profit and loss', symbol,
             Decimal(view['realised']) + Decimal(view['unrealised']),
