@@ -5,8 +5,12 @@ import argparse
 import sys
 import time
 import traceback
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
+
+from piker.errors import ConfigError
+from piker.service.awake import cores_awake
 
 from . import soak, stream
 from .common import (
@@ -58,6 +62,10 @@ def parse() -> argparse.Namespace:
         help='the least that shows that it works; the figures mean nothing',
     )
     parser.add_argument(
+        '--awake', action='store_true',
+        help='keep cores from sleeping meanwhile, for all contestants',
+    )
+    parser.add_argument(
         '--only', action='append', default=[], metavar='CONTESTANT',
         help='throughput: only this contestant; repeatable',
     )
@@ -93,6 +101,16 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     given = parse()
+    try:
+        with cores_awake() if given.awake else nullcontext():
+            return run(given)
+    except ConfigError as err:
+        say(str(err))
+        return 1
+
+
+def run(given: argparse.Namespace) -> int:
+    """What was asked for, one after the other; 1 if anything failed."""
     options = Options(
         smoke=given.smoke, quick=given.quick, full=given.full,
         only=tuple(given.only), recording=given.recording,
@@ -105,7 +123,7 @@ def main() -> int:
         )
         options.recording = ''
     names = list(NAMES) if 'all' in given.names else given.names
-    about = machine()
+    about = machine() | {'cores_awake': given.awake}
     console.print(describe(about), highlight=False)
     console.print()
     failed = 0

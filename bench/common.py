@@ -131,7 +131,8 @@ def describe(found: dict[str, Any]) -> str:
         f'{found["memory_gb"]} GB; Linux {found["kernel"]}, Python '
         f'{found["python"]}; {packages}; piker at {found["revision"]}; '
         f'load {found["load_before"]:.2f} before the run, a core at '
-        f'{found["cores_at_once"]:.0%} while all are busy; {found["time"]}'
+        f'{found["cores_at_once"]:.0%} while all are busy'
+        f'{", none may sleep" * found["cores_awake"]}; {found["time"]}'
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     'FeedSettings',
     'PaperSettings',
     'RiskSettings',
+    'ServiceSettings',
     'Settings',
     'SimSettings',
     'StorageSettings',
@@ -208,9 +209,21 @@ class EmsSettings(_Model):
     answer_within_s: float = Field(5.0, gt=0)
 
 
+class ServiceSettings(_Model):
+    """
+    The tree itself.
+
+    ``keep_cores_awake`` keeps the machine's cores from sleeping while
+    ``pikerd`` runs: ticks and orders arrive sooner, for more power.
+    """
+
+    keep_cores_awake: bool = False
+
+
 class Settings(_Model):
     """The whole configuration."""
 
+    service: ServiceSettings = ServiceSettings()
     providers: ProviderSettings = ProviderSettings()
     feed: FeedSettings = FeedSettings()
     storage: StorageSettings = StorageSettings()

@@ -8,13 +8,14 @@ import os
 import signal
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import trio
 
 from ..errors import DaemonError, PortInUse
+from .awake import cores_awake
 from .ground import tractor
 from .services import Services
 from .tree import Record, Tree
@@ -67,7 +68,8 @@ async def open_pikerd(
     Raises `DaemonError` if a root runs here already, `PortInUse` if
     something else has the port.  What an earlier, killed root left behind is
     swept first.  On exit every daemon has ended, in order, and no process,
-    segment or file of the tree is left.
+    segment or file of the tree is left.  Raises `ConfigError` where the
+    machine does not allow what the settings ask of it.
     """
     record = tree.read_record()
     if record and record.alive:
@@ -80,6 +82,9 @@ async def open_pikerd(
         await _clean_up(tree, record)
     if swept := tree.sweep():
         log.warning('swept %d segments of an earlier tree', len(swept))
+    stack = ExitStack()
+    if (settings or {}).get('service', {}).get('keep_cores_awake'):
+        stack.enter_context(cores_awake())
     try:
         async with (
             tractor.open_root_actor(
@@ -92,6 +97,7 @@ async def open_pikerd(
         ):
             yield services
     finally:
+        stack.close()
         tree.sweep()
         tree.drop_record()
 
