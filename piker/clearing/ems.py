@@ -17,24 +17,15 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 
 from ..clock import NS_PER_S, Clock
 from ..config import AccountSettings, EmsSettings
 from ..data import Quote, Ticks
-from ..errors import BadInput, PikerError
-from ..instruments import Instrument, InstrumentId
-from ..orders import (
-    Abilities,
-    Alert,
-    Command,
-    DialogView,
-    GatewayMessage,
-    Notice,
-    OrderChange,
-    OrderRequest,
-    OrderStatus,
-)
+from ..errors import PikerError
+from ..instruments import Instrument
+from ..orders import Abilities, Command, GatewayMessage, Notice, OrderStatus
 from ..service import TreeClient
 from .core import Core
 from .effects import Effects
@@ -49,7 +40,7 @@ from .probe import Probes, VenueBooks
 from .records import InstrumentKnown
 from .wire import EmsSnapshot
 
-__all__ = ['Ems', 'open_ems_core']
+__all__ = ['OPEN_WITHIN_S', 'Ems', 'open_ems_core']
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +48,7 @@ log = logging.getLogger(__name__)
 _OLD_DIALOGS = 1000
 _OLD_FILLS = 1000
 # How long an order waits for a feed or a gateway to be opened first.
-_OPEN_WITHIN_S = 15.0
+OPEN_WITHIN_S = 15.0
 _LOOK_S = 5.0
 
 
@@ -73,10 +64,11 @@ class Ems:
         self.hub = Hub()
         self.market: Market
         self.gateways: Gateways
+        # Those whose feed was open once, by id.
+        self.instruments: dict[str, Instrument] = {}
         self._journal = journal
         self._clock = clock
         self._probes = Probes()
-        self._instruments: dict[str, Instrument] = {}
         self._error: BaseException | None = None
         self._failed = trio.Event()
         self._moved = trio.Event()
@@ -123,21 +115,10 @@ class Ems:
             self._fail(err)
             raise
 
-    def _do(self, make: Callable[[int], Effects]) -> None:
-        """What a client asks for: refused with nothing changed, or done."""
-        try:
-            effects = make(self._clock.now_ns())
-        except PikerError:
-            raise
-        except BaseException as err:
-            self._fail(err)
-            raise
-        self._take(lambda _: effects)
-
     # the market
 
     def on_instrument(self, instrument: Instrument) -> None:
-        self._instruments[instrument.id] = instrument
+        self.instruments[instrument.id] = instrument
         self.core.add_instrument(instrument)
         for paper in self.gateways.papers:
             paper.add_instrument(instrument)
@@ -176,7 +157,7 @@ class Ems:
             self._take(lambda now: self.core.gateway_lost(account, now))
             return
         for paper in self.gateways.papers:
-            for symbol, instrument in self._instruments.items():
+            for symbol, instrument in self.instruments.items():
                 paper.add_instrument(instrument)
                 self._show(paper, symbol, self.market.quote(symbol))
         self._take(
@@ -196,124 +177,22 @@ class Ems:
             time_ns=self._clock.now_ns(), text=text, account=account
         )])
 
-    # clients: each raises `BadInput` with nothing changed, or returns once
-    # what it changed is on the disk
+    # clients
 
-    async def submit(
-        self, client: str, requests: list[OrderRequest]
-    ) -> list[DialogView]:
-        """Take on orders, all or none; their dialogs, journalled."""
-        requests = [self._checked(request) for request in requests]
-        await self._ready(
-            {r.symbol for r in requests}, {r.account for r in requests}
-        )
-        self._do(lambda now: self.core.submit(client, requests, now))
-        await self._outbox.written()
-        return [self.core.dialog(r.account, r.oid) for r in requests]
-
-    def _checked(self, request: OrderRequest) -> OrderRequest:
-        symbol = InstrumentId.parse(request.symbol)
-        provider = self.gateways.check(request.account).provider
-        if provider and symbol.provider != provider:
-            raise BadInput(
-                f'{symbol} is not traded at {provider}, where account '
-                f'{request.account!r} is: name one of its symbols, or '
-                'another account'
-            )
-        checked: OrderRequest = _replaced(request, symbol=str(symbol))
-        return checked
-
-    async def _ready(self, symbols: set[str], accounts: set[str]) -> None:
+    async def do(self, make: Callable[[int], Effects]) -> None:
         """
-        Have what orders need opened, side by side, if it is not.
+        What a client asks for: refused with nothing changed, or done.
 
-        An instrument or account that is known already is not waited for
-        longer than is polite.
+        Returns once what it changed is on the disk.
         """
-        errors: list[PikerError] = []
-
-        async def open_one(
-            opened: Callable[[str], Any], name: str, known: bool
-        ) -> None:
-            try:
-                with trio.move_on_after(_OPEN_WITHIN_S):
-                    await opened(name)
-            except PikerError as err:
-                if not known:
-                    errors.append(err)
-
-        missing = [s for s in symbols if not self.market.is_open(s)]
-        shut = [a for a in accounts if not self.gateways.is_open(a)]
-        if missing or shut:
-            async with trio.open_nursery() as nursery:
-                for name in missing:
-                    nursery.start_soon(
-                        open_one, self.market.opened, name,
-                        name in self._instruments,
-                    )
-                for name in shut:
-                    nursery.start_soon(
-                        open_one, self.gateways.opened, name, False
-                    )
-        if errors:
-            raise errors[0]
-        for name in symbols:
-            if any(not self.gateways.check(a).provider for a in accounts):
-                self.market.want_book(name)
-            if name not in self._instruments:
-                raise PikerError(
-                    f'{name}: its feed could not be opened within '
-                    f'{_OPEN_WITHIN_S:.0f} s'
-                )
-
-    async def change(self, client: str, change: OrderChange) -> DialogView:
-        """Give an open order new values."""
-        self._do(lambda now: self.core.change(client, change, now))
-        await self._outbox.written()
-        return self.core.dialog(change.account, change.oid)
-
-    async def cancel(self, client: str, account: str, oid: str) -> DialogView:
-        """Cancel an order."""
-        self._do(lambda now: self.core.cancel(client, account, oid, now))
-        await self._outbox.written()
-        return self.core.dialog(account, oid)
-
-    async def cancel_all(
-        self, client: str, account: str, symbol: str
-    ) -> None:
-        """Cancel every order of an account and symbol (empty: of all)."""
-        self._do(lambda now: self.core.cancel_all(
-            client, account, symbol, now_ns=now
-        ))
-        await self._outbox.written()
-
-    async def halt(self, client: str, account: str, reason: str) -> None:
-        """Block new orders and cancel all, until `resume`."""
-        self._do(
-            lambda now: self.core.halt(client, account, reason, now_ns=now)
-        )
-        await self._outbox.written()
-
-    async def resume(self, client: str, account: str) -> None:
-        """Lift a halt."""
-        self._do(
-            lambda now: self.core.resume(client, account, now_ns=now)
-        )
-        await self._outbox.written()
-
-    async def add_alert(self, client: str, alert: Alert) -> Alert:
-        """Tell of a price once."""
-        symbol = str(InstrumentId.parse(alert.symbol))
-        alert = _replaced(alert, symbol=symbol)
-        await self._ready({symbol}, set())
-        self._do(lambda now: self.core.add_alert(client, alert, now))
-        await self._outbox.written()
-        found = self.core.alerts(waiting_only=False)
-        return next((a for a in found if a.aid == alert.aid), alert)
-
-    async def drop_alert(self, client: str, aid: str) -> None:
-        """Forget an alert."""
-        self._do(lambda now: self.core.drop_alert(client, aid, now))
+        try:
+            effects = make(self._clock.now_ns())
+        except PikerError:
+            raise
+        except BaseException as err:
+            self._fail(err)
+            raise
+        self._take(lambda _: effects)
         await self._outbox.written()
 
     # what is so now
@@ -339,13 +218,12 @@ class Ems:
 
         Raises as `Gateways.opened` and `Probes.ask`.
         """
-        with trio.move_on_after(_OPEN_WITHIN_S):
+        with trio.move_on_after(OPEN_WITHIN_S):
             await self.gateways.opened(account)
         books = await self._probes.ask(
             account, self.gateways.send, symbols, since_ns
         )
-        found: VenueBooks = _replaced(books, journal=str(self._journal.path))
-        return found
+        return msgspec.structs.replace(books, journal=str(self._journal.path))
 
     def status(self) -> dict[str, Any]:
         """As ``piker services`` shows it."""
@@ -425,13 +303,6 @@ class Ems:
         raise self._error
 
 
-def _replaced(struct: Any, **values: Any) -> Any:
-    return type(struct)(**{
-        name: values.get(name, getattr(struct, name))
-        for name in struct.__struct_fields__
-    })
-
-
 def _size(path: Path) -> int:
     files = (path, path.with_name(f'{path.name}-wal'))
     return sum(f.stat().st_size for f in files if f.exists())
@@ -466,7 +337,7 @@ async def open_ems_core(
             core.apply(entry.record)
             if isinstance(entry.record, InstrumentKnown):
                 instrument = entry.record.instrument
-                ems._instruments[instrument.id] = instrument
+                ems.instruments[instrument.id] = instrument
         ems.market = Market(registry, ems)
         ems.gateways = Gateways(
             accounts, ems, tree, store, clock,

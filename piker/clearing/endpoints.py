@@ -13,6 +13,7 @@ from ..errors import BadInput, PikerError, to_wire
 from ..messages import pack, unpack
 from ..orders import Alert, OrderChange, OrderRequest
 from ..service import actor_state, tractor, wait_exit
+from .calls import Calls
 from .ems import Ems
 from .hub import Member
 
@@ -58,17 +59,18 @@ async def attach(ctx: Any, client: str, pid: int, started: int) -> None:
             nursery.start_soon(end_with_client)
             nursery.start_soon(send)
             nursery.start_soon(member.raise_when_dropped)
+            calls = Calls(ems, client)
             limit = trio.Semaphore(_MOST_CALLS)
             async for number, function, arguments in stream:
                 await limit.acquire()
                 nursery.start_soon(
-                    _serve, ems, member, limit, number, function, arguments
+                    _serve, calls, member, limit, number, function, arguments
                 )
             nursery.cancel_scope.cancel()
 
 
 async def _serve(
-    ems: Ems,
+    calls: Calls,
     member: Member,
     limit: trio.Semaphore,
     number: int,
@@ -77,7 +79,7 @@ async def _serve(
 ) -> None:
     """One call; what it brought about is in the queue before its reply."""
     try:
-        reply = {'value': await _call(ems, member.name, function, arguments)}
+        reply = {'value': await _call(calls, function, arguments)}
     except PikerError as err:
         reply = dict(to_wire(err))
     finally:
@@ -86,32 +88,32 @@ async def _serve(
 
 
 async def _call(
-    ems: Ems, client: str, function: str, arguments: dict[str, Any]
+    calls: Calls, function: str, arguments: dict[str, Any]
 ) -> Any:
     match function:
         case 'submit':
             requests = [
                 unpack(OrderRequest, r) for r in arguments['requests']
             ]
-            return [pack(d) for d in await ems.submit(client, requests)]
+            return [pack(d) for d in await calls.submit(requests)]
         case 'change':
             change = unpack(OrderChange, arguments['change'])
-            return pack(await ems.change(client, change))
+            return pack(await calls.change(change))
         case 'cancel':
-            return pack(await ems.cancel(client, **arguments))
+            return pack(await calls.cancel(**arguments))
         case 'cancel_all':
-            await ems.cancel_all(client, **arguments)
+            await calls.cancel_all(**arguments)
         case 'halt':
-            await ems.halt(client, **arguments)
+            await calls.halt(**arguments)
         case 'resume':
-            await ems.resume(client, **arguments)
+            await calls.resume(**arguments)
         case 'add_alert':
             alert = unpack(Alert, arguments['alert'])
-            return pack(await ems.add_alert(client, alert))
+            return pack(await calls.add_alert(alert))
         case 'drop_alert':
-            await ems.drop_alert(client, **arguments)
+            await calls.drop_alert(**arguments)
         case 'dialog':
-            return pack(ems.core.dialog(**arguments))
+            return pack(calls.dialog(**arguments))
         case _:
             raise BadInput(f'emsd has no function {function!r}')
     return None

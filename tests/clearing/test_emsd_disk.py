@@ -16,6 +16,7 @@ import trio.testing
 from clearing_runs import BTC, run_of
 from clearing_venue import ACCOUNTS, NATIVE, limit_request
 
+from piker.clearing.calls import Calls
 from piker.clearing.core import Core
 from piker.clearing.ems import Ems
 from piker.clearing.journal import Journal
@@ -87,12 +88,13 @@ class Desk:
 
     def __init__(self, ems: Ems, journal: SlowJournal) -> None:
         self.ems = ems
+        self.calls = Calls(ems, 'test')
         self.journal = journal
         self.gateways: Any = ems.gateways
         self.acknowledged: list[str] = []
 
     async def submit(self, request: OrderRequest) -> None:
-        await self.ems.submit('test', [request])
+        await self.calls.submit([request])
         self.acknowledged.append(request.oid)
 
 
@@ -198,7 +200,7 @@ async def test_a_cancel_follows_its_order(tmp_path: Path) -> None:
         desk.journal.hold()
         nursery.start_soon(desk.submit, limit_request(oid='a'))
         await trio.testing.wait_all_tasks_blocked(0.01)
-        nursery.start_soon(desk.ems.cancel, 'test', 'sim', 'a')
+        nursery.start_soon(desk.calls.cancel, 'sim', 'a')
         await trio.testing.wait_all_tasks_blocked(0.01)
         desk.journal.let.release(1000)
     kinds = [type(c) for c in desk.gateways.sent]
@@ -212,13 +214,13 @@ async def test_what_needs_no_disk_waits_for_what_came_before_only(
     """A change that changes nothing, asked for while the disk is busy."""
     async with open_desk(tmp_path) as desk:
         await desk.submit(limit_request(oid='a'))
-        await desk.ems.cancel('test', 'sim', 'a')
+        await desk.calls.cancel('sim', 'a')
         desk.journal.hold()
         desk.journal.flushing.clear()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(desk.submit, limit_request(oid='b'))
             await flushing(desk.journal)
-            nursery.start_soon(desk.ems.cancel, 'test', 'sim', 'a')
+            nursery.start_soon(desk.calls.cancel, 'sim', 'a')
             await trio.testing.wait_all_tasks_blocked(0.01)
             desk.journal.let.release(1000)
             with trio.fail_after(5):
