@@ -1,10 +1,11 @@
 """
-The words of orders: what clients, ``emsd`` and gateways say to one another.
+The words of orders: what clients and ``emsd`` say to one another.
 
 Like `messages`, of which this is the part that concerns trading: plain typed
 structs, grouped by sender → receiver, sent by `messages.pack` and read by
 `messages.unpack`.  Prices and sizes are `Decimal` (strings on the wire),
-times ns UTC.  Sizes are positive, `OrderSide` says which way.
+times ns UTC.  Sizes are positive, `OrderSide` says which way.  What ``emsd``
+and gateways say to one another is in `gateway`.
 """
 from __future__ import annotations
 
@@ -14,37 +15,21 @@ from decimal import Decimal
 import msgspec
 
 __all__ = [
-    'Abilities',
-    'AccountReport',
     'AccountView',
     'Alert',
     'AlertGone',
     'AlertSide',
-    'Answer',
     'Balance',
-    'CancelOrder',
-    'Command',
     'DialogView',
     'Fill',
-    'FillReport',
-    'GatewayMessage',
-    'LinkReport',
     'Notice',
     'OrderChange',
-    'OrderReport',
     'OrderRequest',
     'OrderSide',
     'OrderStatus',
     'OrderType',
-    'Outcome',
-    'PlaceOco',
-    'PlaceOrder',
     'PositionView',
-    'QueryOrder',
-    'ReplaceOrder',
-    'Snapshot',
     'Tif',
-    'VenueStatus',
 ]
 
 _ZERO = Decimal(0)
@@ -127,10 +112,6 @@ _FINAL = frozenset({
     OrderStatus.CLOSED, OrderStatus.CANCELLED, OrderStatus.REJECTED,
     OrderStatus.EXPIRED,
 })
-
-
-class _Said(msgspec.Struct, frozen=True, tag_field='is'):
-    """A message of several kinds on one stream: ``is`` says which."""
 
 
 # clients → emsd
@@ -320,204 +301,3 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     account: str = ''
     oid: str = ''
-
-
-# emsd → gateways.  ``cid`` is our order id at the venue, at most 36 letters,
-# digits, '-' and '_'; ``ref`` numbers a command so that its `Answer` can be
-# told from others.
-
-class PlaceOrder(_Said, frozen=True, kw_only=True, tag='place'):
-    ref: int
-    cid: str
-    symbol: str
-    side: OrderSide
-    size: Decimal
-    type: OrderType
-    price: Decimal | None = None
-    stop: Decimal | None = None
-    trail: Decimal | None = None
-    tif: Tif = Tif.GTC
-    post_only: bool = False
-    display: Decimal | None = None
-
-
-class PlaceOco(_Said, frozen=True, kw_only=True, tag='oco'):
-    """Two orders of one side and size, of which one fills; ``cid`` of both."""
-
-    ref: int
-    cid: str
-    above: PlaceOrder
-    below: PlaceOrder
-
-
-class CancelOrder(_Said, frozen=True, kw_only=True, tag='cancel'):
-    ref: int
-    cid: str
-    symbol: str
-    venue_id: str = ''
-
-
-class ReplaceOrder(_Said, frozen=True, kw_only=True, tag='replace'):
-    """
-    Cancel ``cid`` and place ``order`` in its stead, or neither.
-
-    If the first can't be cancelled the second is not placed.
-    """
-
-    ref: int
-    cid: str
-    symbol: str
-    order: PlaceOrder
-    venue_id: str = ''
-
-
-class QueryOrder(_Said, frozen=True, kw_only=True, tag='query'):
-    """
-    Ask what the venue knows of an order: an `OrderReport` and its fills,
-    then the `Answer`; `Outcome.UNKNOWN` if it has never heard of it.
-    """
-
-    ref: int
-    cid: str
-    symbol: str
-    venue_id: str = ''
-
-
-class Snapshot(_Said, frozen=True, kw_only=True, tag='snapshot'):
-    """
-    Ask for everything: an `OrderReport` for each open order of the account,
-    `FillReport`s of ``symbols`` from ``since`` on (venue trade ids, exclusive,
-    per symbol; absent: from ``since_ns`` on), an `AccountReport`, then the
-    `Answer`.
-    """
-
-    ref: int
-    symbols: list[str] = []
-    since: dict[str, str] = {}
-    since_ns: int = 0
-
-
-Command = (
-    PlaceOrder | PlaceOco | CancelOrder | ReplaceOrder | QueryOrder | Snapshot
-)
-
-
-# gateways → emsd
-
-class Abilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway's venue does itself; the rest is done dark."""
-
-    types: frozenset[OrderType]
-    tifs: frozenset[Tif] = frozenset({Tif.GTC, Tif.IOC, Tif.FOK})
-    post_only: bool = True
-    iceberg: bool = False
-    oco: bool = False
-    replace: bool = True
-
-
-class Outcome(enum.StrEnum):
-    """
-    How a command ended.
-
-    ``refused`` is a definite no with nothing changed; ``unsent`` never left
-    us; ``doubt`` may or may not have been carried out; ``unknown`` answers a
-    query, or a cancel, of an order that the venue has never heard of or that
-    is no longer open.
-    """
-
-    DONE = 'done'
-    REFUSED = 'refused'
-    UNSENT = 'unsent'
-    DOUBT = 'doubt'
-    UNKNOWN = 'unknown'
-
-
-class Answer(_Said, frozen=True, kw_only=True, tag='answer'):
-    """
-    The end of command ``ref``.
-
-    What the venue said of orders comes before it as `OrderReport` and
-    `FillReport`.  Of a replacement that is ``refused``, the old order stands
-    unless a report has said otherwise.
-    """
-
-    ref: int
-    outcome: Outcome
-    reason: str = ''
-    venue_id: str = ''
-
-
-class VenueStatus(enum.StrEnum):
-    """An order's state at its venue."""
-
-    OPEN = 'open'
-    FILLED = 'filled'
-    CANCELLED = 'cancelled'
-    REJECTED = 'rejected'
-    EXPIRED = 'expired'
-
-
-class OrderReport(_Said, frozen=True, kw_only=True, tag='order'):
-    """
-    An order as its venue has it at ``time_ns``.
-
-    ``filled`` is all of it so far; fills themselves come as `FillReport`, in
-    any order relative to this.  Everything about the order is there, so that
-    one we did not make can be shown.
-    """
-
-    cid: str
-    venue_id: str
-    symbol: str
-    side: OrderSide
-    size: Decimal
-    filled: Decimal
-    type: OrderType
-    status: VenueStatus
-    price: Decimal | None = None
-    stop: Decimal | None = None
-    tif: Tif = Tif.GTC
-    post_only: bool = False
-    display: Decimal | None = None
-    reason: str = ''
-    time_ns: int = 0
-
-
-class FillReport(_Said, frozen=True, kw_only=True, tag='fill'):
-    """One execution; ``trade_id`` is unique per account and symbol."""
-
-    cid: str
-    venue_id: str
-    symbol: str
-    side: OrderSide
-    trade_id: str
-    price: Decimal
-    size: Decimal
-    fee: Decimal = _ZERO
-    fee_asset: str = ''
-    maker: bool = False
-    time_ns: int = 0
-
-
-class AccountReport(_Said, frozen=True, kw_only=True, tag='account'):
-    """Balances by asset (lower case); ``whole``: assets not named are 0."""
-
-    balances: dict[str, Balance]
-    whole: bool = False
-    time_ns: int = 0
-
-
-class LinkReport(_Said, frozen=True, kw_only=True, tag='link'):
-    """
-    The venue's stream of our orders came up or went down.
-
-    After each ``up`` something may have been missed: ask for a `Snapshot`.
-    """
-
-    up: bool
-    reason: str = ''
-
-
-GatewayMessage = (
-    Answer | OrderReport | FillReport | AccountReport | LinkReport
-)

@@ -17,9 +17,8 @@ from ..errors import (
     as_piker_error,
     to_wire,
 )
-from ..gateway import Gateway, GatewayFactory
+from ..gateway import Command, Gateway, GatewayFactory
 from ..messages import pack
-from ..orders import Command
 from ..service import (
     Pipe,
     actor_state,

@@ -14,7 +14,8 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from ..orders import Balance, Fill, FillReport
+from ..gateway import FillReport
+from ..orders import Balance, Fill
 from .ledger import Ledger
 from .money import plain
 from .probe import VenueBooks

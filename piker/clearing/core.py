@@ -21,14 +21,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..config import AccountSettings
 from ..data.ticks import Ticks
+from ..gateway import Abilities, GatewayMessage
 from ..instruments import Instrument
-from ..orders import (
-    Abilities,
-    Alert,
-    GatewayMessage,
-    OrderChange,
-    OrderRequest,
-)
+from ..orders import Alert, OrderChange, OrderRequest
 from . import intake, reconcile, replay
 from . import records as rec
 from .dialog import Dialog, PlacementState

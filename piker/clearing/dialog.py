@@ -18,7 +18,8 @@ from decimal import Decimal
 
 import msgspec
 
-from ..orders import DialogView, Fill, OrderRequest, OrderStatus, PlaceOrder
+from ..gateway import PlaceOrder
+from ..orders import DialogView, Fill, OrderRequest, OrderStatus
 
 __all__ = ['Dialog', 'Placement', 'PlacementState']
 

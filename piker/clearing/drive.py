@@ -15,17 +15,15 @@ from msgspec.structs import replace
 
 from ..clock import NS_PER_MS
 from ..errors import BadInput, RiskRefused
-from ..orders import (
+from ..gateway import (
     Abilities,
     CancelOrder,
-    OrderStatus,
-    OrderType,
     PlaceOco,
     PlaceOrder,
     QueryOrder,
     ReplaceOrder,
-    Tif,
 )
+from ..orders import OrderStatus, OrderType, Tif
 from . import groups
 from . import records as rec
 from .dialog import Dialog, Placement, PlacementState

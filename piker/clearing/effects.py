@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..orders import Command
+from ..gateway import Command
 from .records import Record
 
 __all__ = ['Effects']

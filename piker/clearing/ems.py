@@ -24,8 +24,9 @@ from ..clock import NS_PER_S, Clock
 from ..config import AccountSettings, EmsSettings
 from ..data import Quote, Ticks
 from ..errors import PikerError
+from ..gateway import Abilities, Command, GatewayMessage
 from ..instruments import Instrument
-from ..orders import Abilities, Command, GatewayMessage, Notice, OrderStatus
+from ..orders import Notice, OrderStatus
 from ..service import TreeClient
 from .core import Core
 from .effects import Effects

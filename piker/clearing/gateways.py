@@ -26,8 +26,8 @@ from ..errors import (
     VenueRefused,
     did_you_mean,
 )
+from ..gateway import Abilities, Command, GatewayMessage
 from ..messages import unpack
-from ..orders import Abilities, Command, GatewayMessage
 from ..service import Pipe, TreeClient, connect_pipe
 from .paper import Depth, PaperGateway, no_depth
 from .paperstore import PaperStore

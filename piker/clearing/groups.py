@@ -19,7 +19,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ..orders import Abilities, OrderSide, OrderStatus, OrderType
+from ..gateway import Abilities
+from ..orders import OrderSide, OrderStatus, OrderType
 from . import records as rec
 from .dialog import Dialog
 from .terms import goes_dark

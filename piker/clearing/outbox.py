@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from ..clock import NS_PER_MS
-from ..orders import Command
+from ..gateway import Command
 from .effects import Effects
 from .journal import Journal
 from .wire import Event

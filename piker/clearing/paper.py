@@ -17,14 +17,12 @@ import trio
 from ..clock import NS_PER_MS, NS_PER_S, Clock, VenueClock
 from ..config import PaperSettings
 from ..data.ticks import Kind, Ticks
-from ..instruments import Instrument
-from ..orders import (
+from ..gateway import (
     AccountReport,
     Answer,
     CancelOrder,
     Command,
     GatewayMessage,
-    OrderSide,
     Outcome,
     PlaceOco,
     PlaceOrder,
@@ -32,6 +30,8 @@ from ..orders import (
     ReplaceOrder,
     Snapshot,
 )
+from ..instruments import Instrument
+from ..orders import OrderSide
 from .paperbooks import PaperBooks
 from .papermarket import Level
 from .paperorders import ABILITIES, reported

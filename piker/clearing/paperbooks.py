@@ -12,22 +12,19 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from ..config import PaperSettings
-from ..instruments import Instrument
-from ..orders import (
+from ..gateway import (
     AccountReport,
     Answer,
-    Balance,
     CancelOrder,
     FillReport,
     GatewayMessage,
-    OrderSide,
-    OrderType,
     Outcome,
     PlaceOrder,
     ReplaceOrder,
-    Tif,
     VenueStatus,
 )
+from ..instruments import Instrument
+from ..orders import Balance, OrderSide, OrderType, Tif
 from .paperentry import (
     goes_deeper,
     malformed,

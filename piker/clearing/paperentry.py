@@ -7,7 +7,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..orders import OrderSide, OrderType, PlaceOrder, Tif
+from ..gateway import PlaceOrder
+from ..orders import OrderSide, OrderType, Tif
 from .papermarket import PaperMarket
 from .paperorders import ABILITIES
 from .terms import digits, near_sizes

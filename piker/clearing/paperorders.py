@@ -7,17 +7,14 @@ from decimal import Decimal
 
 import msgspec
 
-from ..orders import (
+from ..gateway import (
     Abilities,
-    Balance,
     FillReport,
     OrderReport,
-    OrderSide,
-    OrderType,
     PlaceOrder,
-    Tif,
     VenueStatus,
 )
+from ..orders import Balance, OrderSide, OrderType, Tif
 from .papermarket import Taken
 
 __all__ = ['ABILITIES', 'PaperChanges', 'PaperOrder', 'reported']

@@ -6,7 +6,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 from ..config import PaperSettings
-from ..orders import Balance, FillReport, OrderSide
+from ..gateway import FillReport
+from ..orders import Balance, OrderSide
 from .paperorders import PaperOrder
 
 __all__ = ['Purse']

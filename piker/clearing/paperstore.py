@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from ..errors import StorageError
-from ..orders import Balance, FillReport, VenueStatus
+from ..gateway import FillReport, VenueStatus
+from ..orders import Balance
 from .papermarket import Taken
 from .paperorders import PaperChanges, PaperOrder
 

@@ -13,16 +13,16 @@ import msgspec
 import trio
 
 from ..errors import VenueDown, VenueRefused
-from ..orders import (
+from ..gateway import (
     AccountReport,
     Answer,
-    Balance,
     Command,
     FillReport,
     GatewayMessage,
     Outcome,
     Snapshot,
 )
+from ..orders import Balance
 
 __all__ = ['Probes', 'VenueBooks']
 

@@ -7,7 +7,7 @@ how everything stands; what it is silent of is asked for one by one.
 from __future__ import annotations
 
 from ..clock import NS_PER_S
-from ..orders import (
+from ..gateway import (
     AccountReport,
     Answer,
     CancelOrder,

@@ -13,18 +13,9 @@ from decimal import Decimal
 import msgspec
 
 from ..errors import DataError
+from ..gateway import Abilities, OrderReport, PlaceOrder
 from ..instruments import Instrument
-from ..orders import (
-    Abilities,
-    Alert,
-    AlertSide,
-    Balance,
-    Fill,
-    OrderReport,
-    OrderRequest,
-    OrderStatus,
-    PlaceOrder,
-)
+from ..orders import Alert, AlertSide, Balance, Fill, OrderRequest, OrderStatus
 from .dialog import PlacementState
 
 __all__ = [

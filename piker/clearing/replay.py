@@ -11,7 +11,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..orders import OrderReport, OrderRequest, OrderStatus, PlaceOrder
+from ..gateway import OrderReport, PlaceOrder
+from ..orders import OrderRequest, OrderStatus
 from . import records as rec
 from .dialog import Dialog, Placement, PlacementState
 from .state import FillMark, State

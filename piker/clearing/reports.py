@@ -9,14 +9,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ..orders import (
-    AccountReport,
-    Balance,
-    Fill,
-    FillReport,
-    OrderReport,
-    VenueStatus,
-)
+from ..gateway import AccountReport, FillReport, OrderReport, VenueStatus
+from ..orders import Balance, Fill
 from . import records as rec
 from .dialog import Dialog, Placement, PlacementState
 from .terms import FOREIGN

@@ -10,14 +10,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ..gateway import Abilities
 from ..instruments import Instrument
-from ..orders import (
-    Abilities,
-    Alert,
-    Balance,
-    Fill,
-    OrderStatus,
-)
+from ..orders import Alert, Balance, Fill, OrderStatus
 from .dialog import Dialog, Placement
 from .positions import Positions
 

@@ -12,15 +12,9 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import combinations
 
+from ..gateway import OrderReport, Outcome, QueryOrder, Snapshot, VenueStatus
 from ..instruments import InstrumentId
-from ..orders import (
-    OrderReport,
-    OrderType,
-    Outcome,
-    QueryOrder,
-    Snapshot,
-    VenueStatus,
-)
+from ..orders import OrderType
 from . import records as rec
 from .reports import adopt
 from .turn import Ask, Turn, back_off_ns

@@ -12,15 +12,9 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from ..errors import BadInput
+from ..gateway import Abilities, PlaceOrder
 from ..instruments import Instrument
-from ..orders import (
-    Abilities,
-    OrderChange,
-    OrderRequest,
-    OrderType,
-    PlaceOrder,
-    Tif,
-)
+from ..orders import OrderChange, OrderRequest, OrderType, Tif
 from .money import plain
 
 __all__ = [

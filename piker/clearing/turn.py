@@ -15,15 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..config import AccountSettings
+from ..gateway import Command, QueryOrder, Snapshot
 from ..instruments import Instrument
-from ..orders import (
-    AccountView,
-    Command,
-    Notice,
-    OrderStatus,
-    QueryOrder,
-    Snapshot,
-)
+from ..orders import AccountView, Notice, OrderStatus
 from . import records as rec
 from . import replay
 from .dialog import Dialog, Placement

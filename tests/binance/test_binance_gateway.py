@@ -13,24 +13,22 @@ from piker.brokers.sim.venue import VenueConfig, open_venue
 from piker.clock import SystemClock
 from piker.config import AccountSettings
 from piker.errors import ConfigError, VenueRefused
-from piker.orders import (
+from piker.gateway import (
     AccountReport,
     Answer,
     CancelOrder,
     FillReport,
     LinkReport,
     OrderReport,
-    OrderSide,
-    OrderType,
     Outcome,
     PlaceOco,
     PlaceOrder,
     QueryOrder,
     ReplaceOrder,
     Snapshot,
-    Tif,
     VenueStatus,
 )
+from piker.orders import OrderSide, OrderType, Tif
 
 SYMBOL = 'ltcusdt.sim'
 CENT = Decimal('0.01')

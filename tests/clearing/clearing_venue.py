@@ -18,19 +18,14 @@ from piker.clearing import records as rec
 from piker.clearing.core import Core
 from piker.config import AccountSettings
 from piker.errors import BadInput
-from piker.orders import (
+from piker.gateway import (
     Abilities,
     AccountReport,
     Answer,
-    Balance,
     CancelOrder,
     FillReport,
     LinkReport,
-    OrderChange,
     OrderReport,
-    OrderRequest,
-    OrderSide,
-    OrderType,
     Outcome,
     PlaceOco,
     PlaceOrder,
@@ -38,6 +33,13 @@ from piker.orders import (
     ReplaceOrder,
     Snapshot,
     VenueStatus,
+)
+from piker.orders import (
+    Balance,
+    OrderChange,
+    OrderRequest,
+    OrderSide,
+    OrderType,
 )
 
 ACCOUNTS = {'sim': AccountSettings(provider='sim')}

@@ -12,8 +12,9 @@ from piker.clearing import records as rec
 from piker.clearing.journal import Entry, Journal
 from piker.clearing.ledger import Ledger
 from piker.clearing.positions import DAY_NS
+from piker.gateway import Abilities
 from piker.instruments import Instrument
-from piker.orders import Abilities, Balance, Fill, OrderSide, OrderType
+from piker.orders import Balance, Fill, OrderSide, OrderType
 
 ETH = Instrument(
     id='ethbtc.sim', raw_symbol='ETHBTC', base='ETH', quote='BTC',

@@ -11,16 +11,9 @@ from piker.clearing.paper import Depth, PaperEngine, no_depth
 from piker.clearing.paperbooks import PaperBooks
 from piker.config import PaperSettings
 from piker.data.ticks import Kind, Ticks
+from piker.gateway import CancelOrder, FillReport, OrderReport, PlaceOrder
 from piker.instruments import Instrument
-from piker.orders import (
-    CancelOrder,
-    FillReport,
-    OrderReport,
-    OrderSide,
-    OrderType,
-    PlaceOrder,
-    Tif,
-)
+from piker.orders import OrderSide, OrderType, Tif
 
 MS = 1_000_000
 SYMBOL = 'btcusdt.sim'

@@ -13,22 +13,24 @@ from msgspec.structs import replace
 from piker.clearing.turn import make_cid
 from piker.config import AccountSettings, RiskSettings
 from piker.errors import BadInput, RiskRefused
-from piker.orders import (
+from piker.gateway import (
     Answer,
     CancelOrder,
+    Outcome,
+    PlaceOco,
+    PlaceOrder,
+    QueryOrder,
+    ReplaceOrder,
+    Snapshot,
+    VenueStatus,
+)
+from piker.orders import (
     OrderChange,
     OrderSide,
     OrderStatus,
     OrderType,
-    Outcome,
-    PlaceOco,
-    PlaceOrder,
     PositionView,
-    QueryOrder,
-    ReplaceOrder,
-    Snapshot,
     Tif,
-    VenueStatus,
 )
 
 RNG = random.Random(0)

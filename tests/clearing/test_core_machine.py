@@ -30,7 +30,8 @@ from hypothesis.stateful import (
 )
 
 from piker.config import AccountSettings, RiskSettings
-from piker.orders import OrderSide, OrderType, PlaceOrder
+from piker.gateway import PlaceOrder
+from piker.orders import OrderSide, OrderType
 
 HOW = ('', '', '', '', 'unsent', 'lost', 'doubt')
 CRASH = ('',) * 12 + ('before', 'after')

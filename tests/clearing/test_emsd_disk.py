@@ -22,15 +22,8 @@ from piker.clearing.ems import Ems
 from piker.clearing.journal import Journal
 from piker.clock import SystemClock
 from piker.errors import DataError
-from piker.orders import (
-    Answer,
-    CancelOrder,
-    LinkReport,
-    OrderRequest,
-    OrderType,
-    Outcome,
-    PlaceOrder,
-)
+from piker.gateway import Answer, CancelOrder, LinkReport, Outcome, PlaceOrder
+from piker.orders import OrderRequest, OrderType
 
 
 class SlowJournal(Journal):

@@ -19,15 +19,9 @@ from piker.clearing.paperstore import PaperStore
 from piker.clock import SystemClock
 from piker.config import AccountSettings
 from piker.errors import ActorDied, BadInput, ConfigError
+from piker.gateway import Abilities, Answer, CancelOrder, LinkReport, Outcome
 from piker.messages import pack
-from piker.orders import (
-    Abilities,
-    Answer,
-    CancelOrder,
-    LinkReport,
-    OrderType,
-    Outcome,
-)
+from piker.orders import OrderType
 from piker.service import open_door
 from piker.service import pipe as module
 

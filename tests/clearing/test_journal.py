@@ -18,15 +18,8 @@ from hypothesis import strategies as st
 from piker.clearing import records as rec
 from piker.clearing.journal import Journal, JournalReader
 from piker.errors import DataError
-from piker.orders import (
-    Abilities,
-    Alert,
-    AlertSide,
-    Balance,
-    Fill,
-    OrderSide,
-    OrderType,
-)
+from piker.gateway import Abilities
+from piker.orders import Alert, AlertSide, Balance, Fill, OrderSide, OrderType
 
 NOW = 1_700_000_000_000_000_000
 

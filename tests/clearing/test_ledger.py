@@ -26,7 +26,8 @@ from piker.clearing.journal import JournalReader
 from piker.clearing.ledger import KINDS, Ledger, frame, pnl
 from piker.clearing.positions import DAY_NS, Positions
 from piker.errors import DataError
-from piker.orders import OrderReport, OrderSide, OrderType, VenueStatus
+from piker.gateway import OrderReport, VenueStatus
+from piker.orders import OrderSide, OrderType
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 D = Decimal

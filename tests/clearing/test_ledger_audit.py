@@ -21,16 +21,15 @@ from msgspec.structs import replace
 from piker.clearing.audit import SETTLE_NS, compare, fills_from_ns
 from piker.clearing.probe import Probes, VenueBooks
 from piker.errors import VenueDown, VenueRefused
-from piker.orders import (
+from piker.gateway import (
     AccountReport,
     Answer,
-    Balance,
     FillReport,
     LinkReport,
-    OrderSide,
     Outcome,
     Snapshot,
 )
+from piker.orders import Balance, OrderSide
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 D = Decimal

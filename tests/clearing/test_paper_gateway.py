@@ -30,18 +30,17 @@ from piker.clearing.paper import Depth, PaperGateway, no_depth, paper_file
 from piker.clearing.paperstore import PaperStore
 from piker.config import PaperSettings
 from piker.errors import StorageError
-from piker.orders import (
+from piker.gateway import (
     AccountReport,
     Answer,
-    Balance,
     FillReport,
     OrderReport,
     Outcome,
     QueryOrder,
     Snapshot,
-    Tif,
     VenueStatus,
 )
+from piker.orders import Balance, Tif
 
 BASE_NS = 1_000 * MS
 

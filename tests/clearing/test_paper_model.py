@@ -36,16 +36,15 @@ from piker.clearing.papermarket import Level
 from piker.clearing.paperorders import PaperChanges
 from piker.config import PaperSettings
 from piker.data.ticks import Kind
-from piker.orders import (
+from piker.gateway import (
     Answer,
     FillReport,
     OrderReport,
-    OrderSide,
     Outcome,
     ReplaceOrder,
-    Tif,
     VenueStatus,
 )
+from piker.orders import OrderSide, Tif
 
 
 def arrive(made: PaperEngine, *commands: Any, at_ms: int = 1) -> None:

@@ -16,15 +16,8 @@ from piker.clearing.exposure import OpenOrder
 from piker.clearing.risk import Risk, RiskView, Tally
 from piker.config import AccountSettings, RiskSettings
 from piker.errors import RiskRefused
-from piker.orders import (
-    CancelOrder,
-    Notice,
-    OrderRequest,
-    OrderSide,
-    OrderType,
-    PlaceOco,
-    PlaceOrder,
-)
+from piker.gateway import CancelOrder, PlaceOco, PlaceOrder
+from piker.orders import Notice, OrderRequest, OrderSide, OrderType
 
 D = Decimal
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

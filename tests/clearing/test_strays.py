@@ -12,17 +12,8 @@ from clearing_venue import limit_request as limit
 from piker.clearing import records as rec
 from piker.config import AccountSettings, RiskSettings
 from piker.errors import RiskRefused
-from piker.orders import (
-    AccountReport,
-    Answer,
-    Balance,
-    Notice,
-    OrderSide,
-    OrderType,
-    Outcome,
-    PlaceOrder,
-    Snapshot,
-)
+from piker.gateway import AccountReport, Answer, Outcome, PlaceOrder, Snapshot
+from piker.orders import Balance, Notice, OrderSide, OrderType
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 RNG = random.Random(0)

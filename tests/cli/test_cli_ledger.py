@@ -18,8 +18,9 @@ from piker.clearing import records as rec
 from piker.clearing.audit import Audit
 from piker.clearing.journal import Journal, JournalReader
 from piker.clearing.positions import DAY_NS
+from piker.gateway import Abilities
 from piker.instruments import Instrument
-from piker.orders import Abilities, Fill, OrderSide, OrderType
+from piker.orders import Fill, OrderSide, OrderType
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 DAY = 20_000 * DAY_NS  # 2024-10-04

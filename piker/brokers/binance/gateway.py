@@ -20,8 +20,7 @@ from ...errors import (
     VenueDown,
     VenueError,
 )
-from ...instruments import Instrument
-from ...orders import (
+from ...gateway import (
     Answer,
     CancelOrder,
     Command,
@@ -34,6 +33,7 @@ from ...orders import (
     ReplaceOrder,
     Snapshot,
 )
+from ...instruments import Instrument
 from .http import NotSent
 from .keys import read_keys
 from .orders import (

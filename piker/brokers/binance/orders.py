@@ -12,19 +12,16 @@ from typing import Any
 
 from ...clock import NS_PER_MS
 from ...errors import BadMessage
-from ...orders import (
+from ...gateway import (
     Abilities,
     AccountReport,
-    Balance,
     FillReport,
     OrderReport,
-    OrderSide,
-    OrderType,
     PlaceOco,
     PlaceOrder,
-    Tif,
     VenueStatus,
 )
+from ...orders import Balance, OrderSide, OrderType, Tif
 
 __all__ = [
     'ABILITIES',
