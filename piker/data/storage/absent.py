@@ -16,9 +16,10 @@ import polars as pl
 from deltalake.exceptions import TableNotFoundError
 
 from .catalog import append_rows
+from .errors import translated
 from .names import TableId, is_remote, join
 from .ranges import Gap, merged
-from .table import SAFE_RETENTION_H, translated
+from .table import SAFE_RETENTION_H
 
 __all__ = ['absent_ranges', 'note_absent']
 

@@ -16,8 +16,8 @@ import polars as pl
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from ...errors import BadInput
+from .errors import translated
 from .names import TableId, is_remote, join
-from .table import translated
 
 __all__ = ['append_rows', 'list_tables', 'note_table']
 

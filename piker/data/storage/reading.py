@@ -16,12 +16,13 @@ from ...errors import StorageError, did_you_mean
 from ..bars import BAR_FIELDS
 from ..ticks import Kind
 from .catalog import list_tables
+from .errors import translated
 from .gaps import Gap, find_gaps
 from .layout import clusters
 from .names import TICKS, TableId, bars_kind, join, table_root
 from .scan import END_NS, collect, read_rows, scan, whole
 from .schema import dtype_of
-from .table import Snapshot, Table, translated
+from .table import Snapshot, Table
 
 __all__ = ['StoreReader', 'TableInfo']
 

@@ -23,6 +23,7 @@ from ...errors import BadInput
 from ..bars import BAR_DTYPE
 from ..ticks import TICK_DTYPE
 from .catalog import note_table
+from .errors import translated
 from .layout import plan_compaction
 from .names import (
     TICKS,
@@ -38,7 +39,7 @@ from .schema import (
     frame_of,
     rows_as_columns,
 )
-from .table import SAFE_RETENTION_H, Snapshot, translated
+from .table import SAFE_RETENTION_H, Snapshot
 
 __all__ = ['Compacted', 'Store', 'TableInfo']
 

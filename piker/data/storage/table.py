@@ -14,8 +14,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -29,13 +28,13 @@ from deltalake.exceptions import (
 )
 from deltalake.schema import Field, PrimitiveType, Schema
 
-from ...errors import PikerError, StorageError
+from .errors import translated
 from .layout import DataFile
 from .names import TICKS, TableId, is_remote
 from .repair import force_to_disk, mend_log, sweep, torn_files
 from .schema import WRITTEN, delta_fields
 
-__all__ = ['Snapshot', 'Table', 'translated']
+__all__ = ['SAFE_RETENTION_H', 'Snapshot', 'Table']
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +60,6 @@ _PROPERTIES = {
     'delta.setTransactionRetentionDuration': 'interval 30 days',
 }
 _FAR_NS = 1 << 62
-# Faults of a program, which should show as such.
-_BUGS = (AttributeError, TypeError, NameError, LookupError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,39 +74,6 @@ class Snapshot:
     def rows(self) -> int:
         """Rows in all files, duplicates included."""
         return sum(f.rows for f in self.files)
-
-
-@contextmanager
-def translated(where: str, doing: str) -> Iterator[None]:
-    """Errors of the libraries and the OS become `StorageError`."""
-    try:
-        yield
-    except (PikerError, *_BUGS):
-        raise
-    except TableNotFoundError as err:
-        raise StorageError(
-            f'{where}: there is no table; `piker store ls` lists those there '
-            'are'
-        ) from err
-    except Exception as err:
-        first = (str(err).strip() or repr(err)).splitlines()[0]
-        raise StorageError(
-            f'{where}: cannot {doing}: {first}. {_way_out(first, where)}'
-        ) from err
-
-
-def _way_out(text: str, where: str) -> str:
-    lower = text.lower()
-    if 'no space' in lower or 'quota' in lower:
-        return 'Free some space there; what is in memory is tried again.'
-    if 'permission' in lower or 'read-only' in lower:
-        return 'Make the directory writable or set storage.root to another.'
-    if is_remote(where):
-        return (
-            'Check storage.root, storage.options, the credentials and '
-            'whether the object store can be reached.'
-        )
-    return '`piker store info` shows what can be read.'
 
 
 def _writer_properties(kind: str, rows: int) -> deltalake.WriterProperties:

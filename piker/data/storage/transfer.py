@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ...errors import BadInput, StorageError
+from .errors import translated
 from .names import TICKS, TableId
 from .schema import (
     check_bars,
@@ -23,7 +24,6 @@ from .schema import (
     frame_of,
     pack_into,
 )
-from .table import translated
 
 if TYPE_CHECKING:
     from .store import Store
