@@ -46,6 +46,7 @@ from .orders import (
     order_params,
     order_report,
     trade_report,
+    which_params,
 )
 from .provider import Binance
 from .trading import Refused, SignedRest
@@ -150,7 +151,7 @@ class BinanceGateway:
         elif isinstance(command, CancelOrder):
             answer = await self._rest.ask(
                 'DELETE', 'order',
-                {'symbol': self._raw_of(command.symbol), **_which(command)},
+                which_params(command, self._raw_of(command.symbol)),
             )
             self._say_each(answer)
         elif isinstance(command, ReplaceOrder):
@@ -198,9 +199,7 @@ class BinanceGateway:
 
     async def _query(self, command: QueryOrder) -> None:
         raw = self._raw_of(command.symbol)
-        row = await self._rest.ask(
-            'GET', 'order', {'symbol': raw, **_which(command)}
-        )
+        row = await self._rest.ask('GET', 'order', which_params(command, raw))
         report = order_report(row, command.symbol)
         fills: list[GatewayMessage] = []
         if report.filled:
@@ -324,17 +323,6 @@ def _cids_of(command: Command) -> tuple[str, ...]:
     if isinstance(command, Snapshot):
         return ()
     return (command.cid,)
-
-
-def _which(command: CancelOrder | QueryOrder) -> dict[str, str]:
-    """
-    An order by the venue's id where we know it.
-
-    Ours is taken again by whoever uses the same, and is looked up slower.
-    """
-    if command.venue_id:
-        return {'orderId': command.venue_id}
-    return {'origClientOrderId': command.cid}
 
 
 def _outcome_of(command: Command, err: Refused) -> Outcome:

@@ -15,10 +15,12 @@ from ...errors import BadMessage
 from ...gateway import (
     Abilities,
     AccountReport,
+    CancelOrder,
     FillReport,
     OrderReport,
     PlaceOco,
     PlaceOrder,
+    QueryOrder,
     VenueStatus,
 )
 from ...orders import Balance, OrderSide, OrderType, Tif
@@ -33,6 +35,7 @@ __all__ = [
     'order_params',
     'order_report',
     'trade_report',
+    'which_params',
 ]
 
 ABILITIES = Abilities(
@@ -105,6 +108,19 @@ def oco_params(pair: PlaceOco, raw_symbol: str) -> Params:
         terms['clientOrderId'] = order.cid
         params |= {f'{leg}{k[0].upper()}{k[1:]}': v for k, v in terms.items()}
     return params
+
+
+def which_params(
+    command: CancelOrder | QueryOrder, raw_symbol: str
+) -> Params:
+    """
+    What an order is named by: the venue's id where we know it.
+
+    Ours is taken again by whoever uses the same, and is looked up slower.
+    """
+    if command.venue_id:
+        return {'symbol': raw_symbol, 'orderId': command.venue_id}
+    return {'symbol': raw_symbol, 'origClientOrderId': command.cid}
 
 
 def _terms(order: PlaceOrder) -> Params:
