@@ -7,6 +7,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -74,12 +75,8 @@ TickRow = tuple[int, int, int, int, float, float, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class TickColumns:
-    """
-    Ticks on their way into the ring, an array for each field of TICK_DTYPE.
-
-    ``count`` is int64, so that what does not fit can be told.
-    """
+class _Arrays:
+    """An array for each field of TICK_DTYPE, in its order, of one length."""
 
     time: npt.NDArray[np.int64]
     recv: npt.NDArray[np.int64]
@@ -88,6 +85,20 @@ class TickColumns:
     price: npt.NDArray[np.float64]
     size: npt.NDArray[np.float64]
     id: npt.NDArray[np.int64]
+    count: npt.NDArray[np.integer[Any]]
+
+
+_fields_of = attrgetter(*TICK_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class TickColumns(_Arrays):
+    """
+    Ticks on their way into the ring, by fields.
+
+    ``count`` is int64, so that what does not fit can be told.
+    """
+
     count: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -95,10 +106,8 @@ class TickColumns:
 
     def fields(self) -> tuple[npt.NDArray[Any], ...]:
         """The arrays in the order of TICK_DTYPE."""
-        return (
-            self.time, self.recv, self.kind, self.side, self.price,
-            self.size, self.id, self.count,
-        )
+        fields: tuple[npt.NDArray[Any], ...] = _fields_of(self)
+        return fields
 
     def row(self, at: int) -> TickRow:
         row: Any = tuple(column[at].item() for column in self.fields())
@@ -137,7 +146,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticks:
+class Ticks(_Arrays):
     """
     A run of consecutive ticks, one array per field, all of one length.
 
@@ -145,15 +154,8 @@ class Ticks:
     those that were overwritten before this run could be read.
     """
 
-    seq: npt.NDArray[np.uint64]
-    time: npt.NDArray[np.int64]
-    recv: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.uint8]
-    side: npt.NDArray[np.int8]
-    price: npt.NDArray[np.float64]
-    size: npt.NDArray[np.float64]
-    id: npt.NDArray[np.int64]
     count: npt.NDArray[np.uint32]
+    seq: npt.NDArray[np.uint64]
     missed: int = 0
 
     def __len__(self) -> int:
