@@ -67,7 +67,6 @@ class NoSuchSymbol(BadInput):
     """The provider has no instrument of this name."""
 
 
-
 class NoSuchPeriod(BadInput):
     """Bars of this period are not to be had."""
 
