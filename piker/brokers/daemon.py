@@ -3,7 +3,6 @@
 """
 from __future__ import annotations
 
-import gc
 import os
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
@@ -18,6 +17,7 @@ from ..errors import as_piker_error, to_wire
 from ..service import (
     TreeClient,
     actor_state,
+    calm_collector,
     daemon_life,
     shorten_slice,
     tractor,
@@ -65,7 +65,7 @@ async def brokerd(
             ):
                 actor_state()[BUS] = bus
                 shorten_slice()
-                _calm_collector()
+                calm_collector()
                 await ctx.started({'provider': provider})
                 await trio.sleep_forever()
         except Exception as err:
@@ -84,15 +84,3 @@ def _is_worth_keeping(settings: dict[str, Any]) -> bool:
     """
     mixed = settings.get('replay') or settings.get('url')
     return not mixed and settings.get('seed', 1) == 1
-
-
-def _calm_collector() -> None:
-    """
-    Keep the garbage collector off what lives as long as the process.
-
-    A full collection of it takes some 20 ms, which every tick behind it
-    waits for; the hot path itself makes no cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

@@ -3,7 +3,6 @@
 """
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import trio
@@ -13,6 +12,7 @@ from ..errors import as_piker_error, to_wire
 from ..service import (
     TreeClient,
     actor_state,
+    calm_collector,
     daemon_life,
     shorten_slice,
     tractor,
@@ -35,7 +35,7 @@ async def emsd(ctx: Any, root: dict[str, Any]) -> None:
             ) as ems:
                 actor_state()[EMS] = ems
                 shorten_slice()
-                _calm_collector()
+                calm_collector()
                 await ctx.started({})
                 started = True
                 await trio.sleep_forever()
@@ -44,10 +44,3 @@ async def emsd(ctx: Any, root: dict[str, Any]) -> None:
             if known is None or started:
                 raise
             await ctx.started(to_wire(known))
-
-
-def _calm_collector() -> None:
-    """Keep the garbage collector off what lives as long as the process."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

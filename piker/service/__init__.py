@@ -7,6 +7,7 @@ name; imports none of them.
 """
 from .child import actor_state, daemon_life
 from .client import TreeClient, open_tree, raise_error
+from .collector import calm_collector
 from .ground import remote, tractor
 from .pikerd import open_pikerd, serve
 from .pipe import Pipe, connect_pipe, open_door
@@ -22,6 +23,7 @@ __all__ = [
     'Tree',
     'TreeClient',
     'actor_state',
+    'calm_collector',
     'connect_pipe',
     'daemon_life',
     'is_alive',
