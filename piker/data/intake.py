@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ..clock import NS_PER_S, Clock
 from ..instruments import Instrument
 from .backfill import History
+from .numbering import DROP, MOST_ID, REFUSE, RESET, Numbering
 from .sampling import BarBuilder
 from .ticks import Kind, TickColumns, TickRow, TickWriter
 
@@ -27,13 +28,10 @@ log = logging.getLogger(__name__)
 _TRADE, _BID, _ASK = int(Kind.TRADE), int(Kind.BID), int(Kind.ASK)
 _INF = float('inf')
 _DAY_NS = 86400 * NS_PER_S
-# What the ring's fields can hold.
-_MOST_ID, _MOST_COUNT = 1 << 63, 1 << 32
+# What the ring's field can hold.
+_MOST_COUNT = 1 << 32
 # Trades of columns are summed as int64; nobody trades as much at once.
 _MOST_LOTS = 1 << 45
-# Missing trades are fewer than so many, and so many for each second since the
-# newest one: ids of no market rise faster.
-_FAR_IDS = _FAR_IDS_A_S = 10_000
 # A trade older than its predecessor by more than this is refused.
 _BACKWARDS_NS = NS_PER_S
 # A trade further ahead of the venue's clock than this is refused: a bar for
@@ -71,13 +69,12 @@ class Intake:
         self.last_ns = 0
         self.seam_ns = 0
         self._clock = venue_clock
+        self._numbering = Numbering(instrument.id, venue_clock)
         self._on_hole = on_hole
         self._inverse_tick = 1 / float(instrument.tick_size)
         self._bid = self._ask = _NO_QUOTE
         self._last_update = 0
         self._ahead_ns = _AHEAD_NS
-        # A trade whose id cannot be, and which id was due: see `_is_reset`.
-        self._stray: tuple[TickRow, int] | None = None
         # of the day, as an integer of the smallest size, as bars have it
         self._lots = 0
         self._scale = 10 ** instrument.size_digits
@@ -122,14 +119,17 @@ class Intake:
         out: list[TickRow] = []
         left: list[TickRow] = []
         trade = quote = None
-        refused = late = quotes = fills = 0
+        refused = known = late = quotes = fills = 0
         for at, row in enumerate(rows):
             if row[2] == _TRADE:
                 if row[6] != self.next_id:
-                    what = self._place(row)
+                    what = self._numbering.place(
+                        row, self.next_id, self.last_ns
+                    )
                     if what < 0:
-                        refused += what == _REFUSE
-                        if what != _RESET:
+                        refused += what == REFUSE
+                        known += what == DROP
+                        if what != RESET:
                             continue
                         stray = self._take_stray()
                         refused -= 1
@@ -157,7 +157,7 @@ class Intake:
                 if not (
                     0 <= price < _INF
                     and 0 <= size < _INF
-                    and 0 <= update < _MOST_ID
+                    and 0 <= update < MOST_ID
                 ):
                     refused += 1
                     continue
@@ -182,6 +182,8 @@ class Intake:
             count('quotes', quotes)
         if refused:
             count('refused', refused)
+        if known:
+            count('duplicates', known)
         if late:
             count('late', late)
         if out:
@@ -289,63 +291,13 @@ class Intake:
             else:
                 self._ask = row
 
-    def _place(self, row: TickRow) -> int:
-        """
-        What to do with a trade that is not the next one.
-
-        How many are missing before it (0: none), `_REFUSE`, `_DROP`, or
-        `_RESET`: write the stray first, then this one.
-        """
-        id_, expected = row[6], self.next_id
-        if not 0 <= id_ < _MOST_ID:
-            # nothing can be told from it, not even a hole
-            return _REFUSE
-        if expected is None:
-            return 0
-        if id_ > expected and not self.is_far(row):
-            return id_ - expected
-        if id_ < expected and row[0] <= self.last_ns:
-            self.ring.count('duplicates')
-            return _DROP
-        if self._is_reset(row):
-            return _RESET
-        log.warning(
-            '%s: refused a trade with id %d where %d was due',
-            self.instrument.id, id_, expected,
-        )
-        self._stray = row, expected
-        return _REFUSE
-
     def is_far(self, row: TickRow) -> bool:
         """Whether an id is further ahead than trades can have been missed."""
-        if self.next_id is None:
-            return False
-        newest = min(row[0], self._clock.now_ns())
-        since_ns = max(0, newest - self.last_ns)
-        return row[6] - self.next_id > (
-            _FAR_IDS + _FAR_IDS_A_S * since_ns // NS_PER_S
-        )
-
-    def _is_reset(self, row: TickRow) -> bool:
-        """
-        Whether the venue numbers its trades anew.
-
-        One id that cannot be is a fault.  The next trade tells: where it
-        follows on from that one, and nothing came that was due, it was none.
-        """
-        if self._stray is None:
-            return False
-        stray, expected = self._stray
-        return expected == self.next_id and row[6] == stray[6] + 1
+        return self._numbering.is_far(row, self.next_id, self.last_ns)
 
     def _take_stray(self) -> TickRow:
         """The trade that was the first with new numbers."""
-        assert self._stray
-        (stray, expected), self._stray = self._stray, None
-        log.warning(
-            '%s: trade ids went from %d to %d: the venue began anew',
-            self.instrument.id, expected - 1, stray[6],
-        )
+        stray = self._numbering.take_stray()
         self.ring.count('resets')
         # Whether any are missing in between cannot be told from ids.
         self._on_hole(0, *self._span(stray))
@@ -436,7 +388,3 @@ def _usable(ticks: TickColumns) -> bool:
         and ticks.size.max() < _INF
         and ticks.id.min() >= 0
     )
-
-
-# Answers of `Intake._place` besides a number of missing trades.
-_REFUSE, _DROP, _RESET = -1, -2, -3

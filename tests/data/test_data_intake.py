@@ -61,8 +61,11 @@ class Side:
             for b in self.intake.builders.values()
         ]
         kept = {
-            k: v for k, v in vars(self.intake).items()
-            if k not in {'ring', 'builders', '_clock', '_on_hole'}
+            k: v for part in (self.intake, self.intake._numbering)
+            for k, v in vars(part).items()
+            if k not in {
+                'ring', 'builders', '_clock', '_on_hole', '_numbering',
+            }
         }
         return [
             *(c.tolist() for c in self.ring.segment.columns.values()),
