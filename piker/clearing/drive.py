@@ -30,7 +30,7 @@ from .dialog import Dialog, Placement, PlacementState
 from .limits import check_release
 from .reports import fail_change
 from .terms import check_abilities, made, same_terms
-from .turn import Ask, Turn, back_off_ns, make_cid
+from .turn import Ask, Turn, make_cid
 
 __all__ = ['advance', 'settle']
 
@@ -298,8 +298,7 @@ def _cancel(turn: Turn, dialog: Dialog, placement: Placement) -> None:
     if turn.now_ns < tried.due_ns:
         runtime.wake_once(tried, key)
         return
-    tried.due_ns = turn.now_ns + back_off_ns(tried.tries)
-    tried.tries += 1
+    tried.put_off(turn.now_ns)
     turn.send(
         dialog.account,
         CancelOrder(
@@ -369,8 +368,7 @@ def _ask(turn: Turn, dialog: Dialog) -> None:
         if turn.now_ns < ask.due_ns:
             runtime.wake_once(ask, (dialog.account, dialog.oid))
             continue
-        ask.due_ns = turn.now_ns + back_off_ns(ask.tries)
-        ask.tries += 1
+        ask.put_off(turn.now_ns)
         turn.send(
             dialog.account,
             QueryOrder(

@@ -17,7 +17,7 @@ from ..instruments import InstrumentId
 from ..orders import OrderType
 from . import records as rec
 from .reports import adopt
-from .turn import Ask, Turn, back_off_ns
+from .turn import Ask, Turn
 
 __all__ = ['adopt_fills', 'look_for', 'on_searched', 'suspect']
 
@@ -47,8 +47,7 @@ def _ask_for_owners(turn: Turn, account: str) -> None:
         asked = (account, venue_id) in runtime.asking
         if asked or turn.now_ns < ask.due_ns or not fills:
             continue
-        ask.due_ns = turn.now_ns + back_off_ns(ask.tries)
-        ask.tries += 1
+        ask.put_off(turn.now_ns)
         runtime.wake_at(ask.due_ns, account)
         turn.send(account, QueryOrder(
             ref=turn.next_ref(), cid='', symbol=symbol, venue_id=venue_id,
@@ -162,6 +161,5 @@ def on_searched(
             time_ns=turn.now_ns, account=account, symbol=symbol,
         ))
         return
-    ask.due_ns = turn.now_ns + back_off_ns(ask.tries)
-    ask.tries += 1
+    ask.put_off(turn.now_ns)
     runtime.wake_at(ask.due_ns, account)

@@ -80,6 +80,11 @@ class Ask:
     due_ns: int = 0
     woken_ns: int = 0  # for when there is a timer
 
+    def put_off(self, now_ns: int) -> None:
+        """It is asked for now: the next time is later with each."""
+        self.due_ns = now_ns + back_off_ns(self.tries)
+        self.tries += 1
+
 
 @dataclass(slots=True)
 class Link:
