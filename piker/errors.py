@@ -31,6 +31,7 @@ __all__ = [
     'RiskRefused',
     'SegmentGone',
     'StorageError',
+    'TreeEnding',
     'VenueDown',
     'VenueError',
     'VenueRefused',
@@ -101,6 +102,10 @@ class ActorDied(DaemonError):
 
 class PeerRefused(DaemonError):
     """A connection came from somebody who may not connect."""
+
+
+class TreeEnding(DaemonError):
+    """The tree is shutting down and starts nothing any more."""
 
 
 class VenueError(PikerError):

@@ -16,7 +16,12 @@ from zlib import crc32
 
 import trio
 
-from ..errors import DaemonError, NoSuchProvider, did_you_mean
+from ..errors import (
+    DaemonError,
+    NoSuchProvider,
+    TreeEnding,
+    did_you_mean,
+)
 from ..instruments import InstrumentId
 from ..messages import ClientInfo, DaemonInfo, DaemonStatus, TreeStatus
 from .daemons import DAEMONS
@@ -129,7 +134,7 @@ class Services:
         Start a daemon if need be, without waiting for it.
 
         One that was given up is tried anew.  Raises `NoSuchProvider` for a
-        name that means nothing, `DaemonError` while the tree ends.
+        name that means nothing, `TreeEnding` while the tree ends.
         """
         kind, _, part = name.partition('.')
         spec = DAEMONS.get(kind)
@@ -139,7 +144,7 @@ class Services:
                 f'{did_you_mean(kind, DAEMONS)}'
             )
         if self._closing:
-            raise DaemonError('the tree is shutting down')
+            raise TreeEnding('the tree is shutting down')
         daemon = self._daemons.get(name)
         if daemon is None or daemon.state in ('failed', 'stopped'):
             # No checkpoint between look-up and entry: that is the lock.

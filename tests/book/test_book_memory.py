@@ -125,8 +125,8 @@ def test_never_a_mix(name: str) -> None:
         assert (book.time, book.recv, book.version) == (n, n, n + 1)
     written = int(process.stdout.read())
     process.stdout.close()
-    assert written > 500
-    assert len(seen) > 100
+    assert written > 100
+    assert len(seen) > 20
     assert reads >= len(seen)
 
 

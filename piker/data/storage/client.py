@@ -21,6 +21,7 @@ from ...errors import (
     PikerError,
     SegmentGone,
     StorageError,
+    TreeEnding,
 )
 from ...messages import FlumeInfo, pack
 from ...service import TreeClient, raise_error
@@ -212,8 +213,8 @@ class StoreClient:
                 ) as (ctx, _):
                     failures, told = 0, ''
                     await ctx.result()
-            except SegmentGone as err:
-                # It grew or was dropped in the same moment.
+            except (SegmentGone, TreeEnding) as err:
+                # It grew or was dropped in the same moment, or all ends.
                 log.debug('not recorded: %s', err)
             except PikerError as err:
                 if str(err) != told:
