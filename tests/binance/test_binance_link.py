@@ -4,13 +4,14 @@ from __future__ import annotations
 import json
 from contextlib import AsyncExitStack
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import trio
 from trio_websocket import ConnectionClosed, serve_websocket
 
 from piker.brokers.binance.decode import Router
-from piker.brokers.binance.link import Links
+from piker.brokers.binance.link import Link, Links
 from piker.brokers.binance.provider import Binance
 from piker.brokers.binance.rest import Rest
 from piker.clock import ManualClock, VenueClock
@@ -351,6 +352,25 @@ async def test_a_request_without_an_answer(streams, monkeypatch):
         await until(lambda: len(streams.sockets) == 2)
         streams.silent = False
         await until(lambda: told.news[-1:] == ['up'])
+
+
+async def test_a_pong_may_be_late_behind_much_data(autojump_clock, nursery):
+    """Only a connection on which nothing comes is a silent one."""
+    class Websocket:
+        ping = staticmethod(trio.sleep_forever)
+
+    link = Link('ws://venue', Router(VenueClock(ManualClock(0))))
+    link.tap = SimpleNamespace(bytes_read=0)
+
+    async def deliver():
+        for _ in range(60):
+            await trio.sleep(1)
+            link.tap.bytes_read += 1000
+
+    nursery.start_soon(deliver)
+    with pytest.raises(VenueDown, match='silent for 6 s'):
+        await link._watch_silence(Websocket)
+    assert 65 < trio.current_time() < 75
 
 
 async def test_a_stream_asked_for_again_at_once_comes_up(streams):

@@ -46,7 +46,8 @@ _STREAMS_A_REQUEST = 200
 _REQUEST_PAUSE_S = 0.25
 _PING_EVERY_S = 2.0
 _SILENT_FOR_S = 6.0
-# A request that is not answered for so long never will be.
+# A request that is not answered, while pings from so much later are, never
+# will be.
 _ANSWER_S = 15.0
 # Not sent by anybody: there was no closing frame (RFC 6455, section 7.4.1).
 _ABNORMAL = 1006
@@ -72,6 +73,8 @@ class Link:
         # streams that must be asked for in a request of their own, and when
         self._apart: list[tuple[float, list[str]]] = []
         self._refusals: dict[int, int] = {}
+        # when the latest ping was sent that has been answered
+        self._answered_until = 0.0
         self.connects = 0
         self.connected = False
         self.tap: FrameTap | None = None
@@ -249,7 +252,9 @@ class Link:
             now = trio.current_time()
             if any(due <= now for due, _ in self._apart):
                 self._change.set()
-            if any(at + _ANSWER_S < now for at, _ in self._pending.values()):
+            # What was asked before a ping is answered before its pong.
+            latest = self._answered_until - _ANSWER_S
+            if any(at < latest for at, _ in self._pending.values()):
                 raise VenueDown(f'no answer to a request in {_ANSWER_S:.0f} s')
 
     async def _request(
@@ -271,22 +276,33 @@ class Link:
             await trio.sleep(_REQUEST_PAUSE_S)
 
     async def _watch_silence(self, websocket: Any) -> None:
-        """Ping while nothing comes; break a connection that stays silent."""
+        """
+        Ping now and then; break a connection that stays silent.
+
+        On a machine that is behind, an answer queues up after all the data
+        that came before it: while there is any, the connection stands.
+        """
         while True:
+            heard, sent = self._heard, trio.current_time()
             with trio.move_on_after(_SILENT_FOR_S) as waiting:
                 await websocket.ping()
-            if waiting.cancelled_caught:
+                self._answered_until = sent
+            if waiting.cancelled_caught and self._heard == heard:
                 raise VenueDown(f'silent for {_SILENT_FOR_S:.0f} s')
             for subscription in set(self._wanted.values()):
                 subscription.link_alive()
             await trio.sleep(_PING_EVERY_S)
+
+    @property
+    def _heard(self) -> int:
+        return self.tap.bytes_read if self.tap else 0
 
     def status(self) -> dict[str, Any]:
         return {
             'connected': self.connected,
             'streams': len(self._wanted),
             'connects': self.connects,
-            'bytes': self.tap.bytes_read if self.tap else 0,
+            'bytes': self._heard,
         }
 
 
