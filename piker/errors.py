@@ -117,6 +117,9 @@ class VenueError(PikerError):
 class VenueDown(VenueError):
     """The venue cannot be reached; trying again later may help."""
 
+    # For how long it wants to be left alone, where it said so.
+    pause_s = 0.0
+
 
 class VenueRefused(VenueError):
     """The venue understood and refused; the same again will not help."""

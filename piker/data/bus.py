@@ -7,14 +7,15 @@ look-ups; every further client of the same instrument only adds its name.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 import trio
 from msgspec.structs import replace
 
 from ..clock import Clock
-from ..errors import NoSuchSymbol, did_you_mean
+from ..errors import NoSuchSymbol, PikerError, did_you_mean
 from ..instruments import Instrument, InstrumentId
 from ..messages import FeedStatus
 from .backend import Backend
@@ -28,6 +29,9 @@ from .storage import StoreClient
 from .wake import WakerHub
 
 __all__ = ['Bus', 'open_bus']
+
+# Feeds of one client that are opened at the same time.
+_AT_ONCE = 16
 
 
 class Bus:
@@ -56,6 +60,7 @@ class Bus:
             self._run,
         )
         self.drop_unused = self._keeper.drop_unused
+        self._turns = WeakValueDictionary[int, trio.CapacityLimiter]()
         self.books = Books(
             backend, clock, prefix, self.hub, settings, nursery,
             self.instrument,
@@ -108,11 +113,43 @@ class Bus:
                 nursery.start_soon(self._filler.fill, feed)
             await feed.run()
 
-    def registered(
-        self, feeds: list[LiveFeed], client: str
-    ) -> AbstractContextManager[None]:
-        """Hold the feeds for a client."""
-        return self._keeper.held(feeds, client)
+    @asynccontextmanager
+    async def opened(
+        self, symbols: list[str], client: str, pid: int
+    ) -> AsyncGenerator[list[LiveFeed], None]:
+        """
+        Hold feeds for a client, from when the memory of each can be mapped.
+
+        They start side by side, so many of a process at a time: whoever
+        opens hundreds keeps nobody waiting who opens one.  Raises the first
+        error, as `feed`.
+        """
+        turns = self._turns.setdefault(pid, trio.CapacityLimiter(_AT_ONCE))
+        feeds: dict[str, LiveFeed] = {}
+        errors: list[PikerError] = []
+        with ExitStack() as stack:
+            async with trio.open_nursery() as nursery:
+
+                async def start(symbol: str) -> None:
+                    async with turns:
+                        try:
+                            found = await self.instrument(symbol)
+                            feed = self._keeper.find(found)
+                            # From now on: it may be long until all are.
+                            stack.enter_context(
+                                self._keeper.held([feed], client)
+                            )
+                            await self._keeper.wait(feed)
+                            feeds[symbol] = feed
+                        except PikerError as err:
+                            errors.append(err)
+                            nursery.cancel_scope.cancel()
+
+                for symbol in symbols:
+                    nursery.start_soon(start, symbol)
+            if errors:
+                raise errors[0]
+            yield [feeds[symbol] for symbol in symbols]
 
     def drop(self, symbol: str) -> bool:
         """End a feed and destroy its memory; whether it ran."""

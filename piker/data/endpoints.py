@@ -13,7 +13,6 @@ from ..errors import PikerError, to_wire
 from ..messages import Steps, pack
 from ..service import actor_state, tractor, wait_exit
 from .bus import Bus
-from .live import LiveFeed
 
 __all__ = [
     'BUS',
@@ -44,36 +43,25 @@ async def open_feeds(
     Hold feeds for a client until it leaves, dies, or one of them ends.
 
     Starts with a `FlumeInfo` for each symbol, in order, or with the error.
-    The feeds start side by side.
     """
-    bus = _bus()
-    feeds: dict[str, LiveFeed] = {}
-    errors: list[PikerError] = []
+    told = False
+    try:
+        async with _bus().opened(symbols, client, pid) as held:
+            await ctx.started({'flumes': [pack(feed.info()) for feed in held]})
+            told = True
+            async with trio.open_nursery() as nursery:
 
-    async def start(symbol: str) -> None:
-        try:
-            feeds[symbol] = await bus.feed(symbol)
-        except PikerError as err:
-            errors.append(err)
+                async def end_after(wait: Any) -> None:
+                    await wait()
+                    nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        for symbol in symbols:
-            nursery.start_soon(start, symbol)
-    if errors:
-        await ctx.started(to_wire(errors[0]))
-        return
-    held = [feeds[symbol] for symbol in symbols]
-    with bus.registered(held, client):
-        await ctx.started({'flumes': [pack(feed.info()) for feed in held]})
-        async with trio.open_nursery() as nursery:
-
-            async def end_after(wait: Any) -> None:
-                await wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(end_after, lambda: wait_exit(pid, started))
-            for feed in held:
-                nursery.start_soon(end_after, feed.closed.wait)
+                nursery.start_soon(end_after, lambda: wait_exit(pid, started))
+                for feed in held:
+                    nursery.start_soon(end_after, feed.closed.wait)
+    except PikerError as err:
+        if told:
+            raise
+        await ctx.started(to_wire(err))
 
 
 @tractor.context  # type: ignore[untyped-decorator, unused-ignore]

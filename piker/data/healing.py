@@ -18,6 +18,7 @@ from .backend import Backend
 from .intake import Intake
 from .ticks import FeedState, TickRow
 from .ticktypes import in_order, is_trade
+from .turns import Queued
 
 __all__ = ['Healer']
 
@@ -109,11 +110,13 @@ class Healer:
         if self.joined.is_set():
             # Messages that only overtook each other are all here soon.
             await trio.sleep(_REORDER_S)
-        with trio.move_on_after(_HEAL_FOR_S) as healing:
+        queued = Queued()
+        with queued.leave_after(_HEAL_FOR_S) as healing:
             pause = _PAUSE_S
             while not self._is_whole():
                 try:
-                    await self._fetch_missing()
+                    with queued.counting():
+                        await self._fetch_missing()
                     break
                 except (VenueError, BadMessage) as err:
                     log.warning('%s: fetching trades: %s', self._name, err)

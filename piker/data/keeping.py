@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import trio
@@ -17,13 +18,15 @@ import trio
 from ..clock import NS_PER_S, Clock
 from ..errors import DataError, PikerError, VenueDown, as_piker_error
 from ..instruments import Instrument
+from .turns import Queued
 
 __all__ = ['Keeper', 'Kept']
 
 log = logging.getLogger(__name__)
 
 _LINGER_CHECK_S = 1.0
-# How long the first data of anything may take.
+# How long the first data of anything may take, once its requests have had
+# their turn.
 _START_TIMEOUT_S = 20.0
 
 
@@ -53,6 +56,13 @@ class Kept(Protocol):
 K = TypeVar('K', bound=Kept)
 
 
+@dataclass
+class _Entry(Generic[K]):
+    one: K
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    queued: Queued = field(default_factory=Queued)
+
+
 class Keeper(Generic[K]):
     """
     Those of one kind that run, and who uses them.
@@ -76,28 +86,30 @@ class Keeper(Generic[K]):
         self._clock = clock
         self._linger_ns = int(linger_s * NS_PER_S)
         self._nursery = nursery
-        self._kept: dict[str, tuple[K, trio.CancelScope]] = {}
+        self._kept: dict[str, _Entry[K]] = {}
         self._keys = 0
 
     def __iter__(self) -> Iterator[K]:
-        return iter([one for one, _ in self._kept.values()])
+        return iter([entry.one for entry in self._kept.values()])
 
     def find(self, instrument: Instrument) -> K:
         """The one of an instrument, which may still be starting."""
         name = instrument.id
         if name not in self._kept:
             # No checkpoint between look-up and entry: that is the lock.
-            one, scope = self._make(instrument), trio.CancelScope()
-            self._kept[name] = one, scope
-            self._nursery.start_soon(self._keep, one, scope)
-        one, _ = self._kept[name]
+            entry = self._kept[name] = _Entry(self._make(instrument))
+            self._nursery.start_soon(self._keep, entry)
+        one = self._kept[name].one
         one.unused_since_ns = self._clock.now_ns()
         return one
 
     async def wait(self, one: K) -> None:
         """Wait until it is ready; raises why it ended, or `VenueDown`."""
         name = one.instrument.id
-        with trio.move_on_after(_START_TIMEOUT_S):
+        entry = self._kept.get(name)
+        # One that has ended may be gone already, or followed by another.
+        queued = entry.queued if entry and entry.one is one else Queued()
+        with queued.leave_after(_START_TIMEOUT_S):
             async with trio.open_nursery() as nursery:
 
                 async def first(event: trio.Event) -> None:
@@ -139,13 +151,14 @@ class Keeper(Generic[K]):
         found = self._kept.get(name)
         if found is None:
             return False
-        found[1].cancel()
+        found.scope.cancel()
         return True
 
-    async def _keep(self, one: K, scope: trio.CancelScope) -> None:
+    async def _keep(self, entry: _Entry[K]) -> None:
         """Live its life; a failure ends it alone and is told to who asks."""
+        one = entry.one
         try:
-            with scope:
+            with entry.scope, entry.queued.counting():
                 await (self._run(one) if self._run else one.run())
         except Exception as err:
             one.error = self._failure(one.instrument.id, err)
@@ -168,11 +181,12 @@ class Keeper(Generic[K]):
         while True:
             await trio.sleep(_LINGER_CHECK_S)
             now = self._clock.now_ns()
-            for one, scope in list(self._kept.values()):
+            for entry in list(self._kept.values()):
+                one = entry.one
                 unused = now - one.unused_since_ns
                 if not one.ready.is_set():
                     # somebody may be waiting for its start
                     unused -= int(_START_TIMEOUT_S * NS_PER_S)
                 if not one.subscribers and unused > self._linger_ns:
                     log.info('%s: unused, dropping it', one.instrument.id)
-                    scope.cancel()
+                    entry.scope.cancel()

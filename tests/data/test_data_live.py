@@ -551,8 +551,7 @@ async def test_an_unused_feed_is_dropped_after_its_time(
     autojump_clock, bus_of, venue, prefix
 ):
     async with bus_of(venue, linger_s=10.0) as bus:
-        feed = await bus.feed(NAME)
-        with bus.registered([feed], 'a client'):
+        async with bus.opened([NAME], 'a client', 1):
             assert bus.status()[0].subscribers == 1
             venue.wall.advance_ns(60 * NS_PER_S)
             await trio.sleep(2)

@@ -81,6 +81,11 @@ class Limiter:
         self._forget(trio.current_time())
         return self._sum
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the venue has asked for a pause that is not over."""
+        return self._blocked_until > trio.current_time()
+
     def take_now(self, weight: int) -> bool:
         """Count ``weight`` if it fits at once; does not wait."""
         if self._pause(weight, self._allowed(weight, _URGENT_SHARE)) > 0:

@@ -254,6 +254,7 @@ class Binance:
             'rest_requests': self._rest.requests,
             'rest_failures': self._rest.failures,
             'rest_weight_1m': self._rest.limiter.used,
+            'rest_waiting': self._rest.waiting,
             'rest_waits': self._rest.limiter.waits,
             'rest_back_offs': self._rest.limiter.back_offs,
             'clock_offset_ms': round(self.clock.offset_ns / NS_PER_MS, 3),

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import AsyncGenerator
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import Any
 
 import msgspec
@@ -18,6 +24,7 @@ warnings.filterwarnings('ignore', category=FutureWarning, module='anyio')
 
 import asks  # noqa: E402
 
+from ...data.turns import Places, queueing  # noqa: E402
 from ...errors import (  # noqa: E402
     BadMessage,
     VenueDown,
@@ -31,7 +38,10 @@ __all__ = ['Rest']
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 10.0
+# Requests that are under way at once, and those of them that may be of the
+# background: these can hold their places for long, for want of limits.
 _CONNECTIONS = 8
+_BACKGROUND = 4
 _DEFAULT_RETRY_AFTER_S = 5.0
 _MOST_RETRY_AFTER_S = 3600.0
 # A request that is turned away waits out pauses up to this, this often.
@@ -42,27 +52,27 @@ _LIMITED_TRIES = 3
 class _Limited(VenueDown):
     """The venue asked for a pause of ``pause_s`` seconds."""
 
-    def __init__(self, url: str, status: int, pause_s: float) -> None:
-        super().__init__(
-            f'{url}: the venue asks for a pause of {pause_s:.0f} s (status '
-            f'{status})'
-        )
-        self.pause_s = pause_s
-
 
 class Rest:
     """
-    GET requests to ``base_url``; many may be under way at once.
+    GET requests to ``base_url``; any number may be asked for at once.
 
-    ``share`` is what this process may use of the venue's limits.
+    A few of them are under way at a time and the others wait their turn:
+    ``waiting`` says how many.  ``share`` is what this process may use of the
+    venue's limits.
     """
 
     def __init__(self, base_url: str, share: float = 1.0) -> None:
         self.base_url = base_url.rstrip('/')
         self._session = asks.Session(connections=_CONNECTIONS)
         self.limiter = Limiter(share=share)
+        self._places = Places(_CONNECTIONS, _BACKGROUND)
         self.requests = 0
         self.failures = 0
+
+    @property
+    def waiting(self) -> int:
+        return self._places.waiting
 
     async def get(
         self, path: str, *, background: bool = False, **params: Any
@@ -70,22 +80,39 @@ class Rest:
         """
         The decoded JSON answer of ``path``.
 
-        Waits until the venue's limits allow it; with ``background`` it
-        leaves room for others.  Raises `VenueDown` if the venue cannot be
-        reached or fails, `VenueRefused` if it will not answer this request,
+        Waits its turn, and until the venue's limits allow it; with
+        ``background`` it leaves room for others.  The venue's time to answer
+        begins after that.  Raises `VenueDown` if the venue cannot be reached
+        or fails, `VenueRefused` if it will not answer this request,
         `BadMessage` if the answer is not JSON.
         """
         weight = weight_of(path, params.get('limit'))
         query = {k: v for k, v in params.items() if v is not None}
-        for attempt in range(_LIMITED_TRIES):
-            await self.limiter.take(weight, background=background)
-            try:
-                return await self._try(f'{self.base_url}{path}', query)
-            except _Limited as err:
-                last = attempt == _LIMITED_TRIES - 1
-                if last or err.pause_s > _LONGEST_PAUSE_S:
-                    raise
+        # The limits come last: their minute begins when a request is sent.
+        async with self._place(background):
+            for attempt in range(_LIMITED_TRIES):
+                with self._queueing():
+                    await self.limiter.take(weight, background=background)
+                try:
+                    return await self._try(f'{self.base_url}{path}', query)
+                except _Limited as err:
+                    last = attempt == _LIMITED_TRIES - 1
+                    if last or err.pause_s > _LONGEST_PAUSE_S:
+                        raise
         raise AssertionError('unreachable')
+
+    @asynccontextmanager
+    async def _place(self, background: bool) -> AsyncGenerator[None, None]:
+        with self._queueing():
+            await self._places.take(background=background)
+        try:
+            yield
+        finally:
+            self._places.give_back(background=background)
+
+    def _queueing(self) -> AbstractContextManager[None]:
+        """A pause that the venue asks for is the venue's doing, however."""
+        return nullcontext() if self.limiter.blocked else queueing()
 
     async def _try(self, url: str, query: dict[str, Any]) -> Any:
         self.requests += 1
@@ -127,7 +154,12 @@ class Rest:
                 pause = _DEFAULT_RETRY_AFTER_S
             pause = min(max(pause, 0.0), _MOST_RETRY_AFTER_S)
             self.limiter.back_off(pause)
-            return _Limited(url, status, pause)
+            limited = _Limited(
+                f'{url}: the venue asks for a pause of {pause:.0f} s (status '
+                f'{status})'
+            )
+            limited.pause_s = pause
+            return limited
         if status >= 500:
             return VenueDown(f'{url}: status {status}: {text}')
         return VenueRefused(f'{url}: status {status}: {text}')
