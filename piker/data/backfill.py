@@ -8,27 +8,34 @@ venue's.  `backfill_bars` then loads older pages in front of them.
 """
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 import trio
 
 from ..clock import NS_PER_S
-from ..errors import BadMessage, VenueError
+from ..errors import BadMessage, VenueDown, VenueError
 from ..instruments import Instrument
 from .bars import BarWriter
 from .source import PAGE, BarSource, joined
 
 __all__ = ['History', 'backfill_bars', 'load_start']
 
+log = logging.getLogger(__name__)
+
+T = TypeVar('T')
+
 _DAY_NS = 86400 * NS_PER_S
 # Rows of stored history that are put in place without a pause.
 _AT_ONCE = 1 << 16
 _TRIES = 6
 _PAUSE_S = 0.5
+# Before the venue is asked once more at a start.
+_AGAIN_S = 0.25
 
 
 @dataclass
@@ -57,7 +64,8 @@ async def load_start(
     The newest page of bars of each period, the top of the book, the volume.
 
     All are asked for at once; 60 s must be among the periods.  ``last`` is
-    NaN if the venue knows no price yet.  Raises `VenueError`.
+    NaN if the venue knows no price yet.  A venue that fails is asked once
+    more.  Raises `VenueError`.
     """
     now = source.backend.clock.now_ns()
     minute = 60 * NS_PER_S
@@ -66,22 +74,33 @@ async def load_start(
     # ticks across a restart finds those it missed.
     start = History(seam_ns=(now // minute - 1) * minute, read_ns=now)
 
+    async def twice(ask: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await ask()
+        except VenueDown as err:
+            if err.pause_s:
+                # It has said when, and was listened to.
+                raise
+            log.info('%s: asking once more: %s', instrument.id, err)
+        await trio.sleep(_AGAIN_S)
+        return await ask()
+
     async def get_bars(period_s: int) -> None:
         stop = start.seam_ns // (period_s * NS_PER_S)
-        start.bars[period_s] = await source.recent(
-            instrument, period_s, stop - PAGE, stop
+        start.bars[period_s] = await twice(
+            lambda: source.recent(instrument, period_s, stop - PAGE, stop)
         )
 
     async def get_top() -> None:
-        start.top = await source.backend.top(instrument)
+        start.top = await twice(lambda: source.backend.top(instrument))
 
     async def get_early_volume() -> None:
         # Of today, what lies before the page of minute bars.
         stop = start.seam_ns // minute - PAGE
         if stop > midnight // minute:
-            rows = await source.total(
+            rows = await twice(lambda: source.total(
                 instrument, 60, midnight // minute, stop
-            )
+            ))
             start.day_volume += float(rows['volume'].sum())
 
     async with trio.open_nursery() as nursery:

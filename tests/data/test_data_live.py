@@ -267,6 +267,41 @@ async def test_a_hole_at_an_absurd_time_stops_no_repair(
         assert bars['trades'].sum() == 17
 
 
+@pytest.mark.parametrize('what', ['bars', 'top'])
+async def test_one_failure_does_not_fail_the_start(
+    autojump_clock, bus_of, venue, what
+):
+    failures = [down()]
+
+    def answer(asked):
+        venue.asked.append(asked)
+        if asked == what and failures:
+            raise failures.pop()
+
+    venue._answer = answer
+    async with bus_of(venue) as bus:
+        assert ids(await bus.feed(NAME)) == [8, 9]
+        failures += [down() for _ in range(4)]
+        assert bus.drop(NAME)
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        with pytest.raises(VenueDown, match='the fake is out'):
+            await bus.feed(NAME)
+        assert trio.current_time() - began < 2
+
+
+async def test_who_waits_is_told_when_a_venue_wants_to_be_left_alone(
+    autojump_clock, bus_of, venue
+):
+    venue.fail = down()
+    venue.fail.pause_s = 600.0
+    async with bus_of(venue) as bus:
+        with pytest.raises(VenueDown, match='the fake is out'):
+            await bus.feed(NAME)
+        # and it is: each period and the top were asked for at most once
+        assert len(venue.asked) <= 3
+
+
 @pytest.mark.expects_errors('the venue refuses: no')
 async def test_a_refused_stream_fails_the_start_at_once(
     autojump_clock, bus_of, venue
