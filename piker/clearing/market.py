@@ -38,6 +38,10 @@ _LOOK_S = 0.1
 # How long a feed that nobody wants any more is kept.
 _LINGER_S = 60.0
 _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+# Feeds that are opened at the same time, and how long one that does not come
+# up keeps others from being.
+_AT_ONCE = 8
+_TURN_S = 2.0
 # Levels of a book that an order may walk.
 _LEVELS = 200
 
@@ -66,9 +70,56 @@ class _Follower:
         self.live = False
         self.error: PikerError | None = None
         self.tried = trio.Event()
+        # Who waits for it to be opened.
+        self.waiting = 0
         self.unwanted_since: float | None = None
         self.book: BookFlume | None = None
         self.book_wanted = trio.Event()
+
+
+class _Turns:
+    """
+    Who may open a feed: a few at a time, first what somebody waits for.
+
+    After a restart there may be a feed to open for each of very many orders;
+    that of a new order is not to be the last of them.
+    """
+
+    def __init__(self) -> None:
+        self._queue: list[tuple[_Follower, trio.Event]] = []
+        self._taken: set[trio.Event] = set()
+
+    async def take(self, follower: _Follower) -> trio.Event:
+        """Wait for a turn, which is to be ended."""
+        turn = trio.Event()
+        self._queue.append((follower, turn))
+        self._next()
+        try:
+            await turn.wait()
+        except BaseException:
+            self.end(turn)
+            raise
+        return turn
+
+    def end(self, turn: trio.Event) -> None:
+        """Once the feed is open or will not be; later ones do nothing."""
+        self._taken.discard(turn)
+        self._queue = [one for one in self._queue if one[1] is not turn]
+        self._next()
+
+    async def end_late(self, turn: trio.Event) -> None:
+        """Go on with the others while one is still being opened."""
+        await trio.sleep(_TURN_S)
+        self.end(turn)
+
+    def _next(self) -> None:
+        while self._queue and len(self._taken) < _AT_ONCE:
+            first = next(
+                (one for one in self._queue if one[0].waiting), self._queue[0]
+            )
+            self._queue.remove(first)
+            self._taken.add(first[1])
+            first[1].set()
 
 
 class Market:
@@ -85,6 +136,7 @@ class Market:
         self._sink = sink
         self._open_feed = opener
         self._followers: dict[str, _Follower] = {}
+        self._turns = _Turns()
         self._wanted: set[str] = set()
         self._nursery: trio.Nursery | None = None
 
@@ -125,7 +177,11 @@ class Market:
         follower = self._start(symbol)
         if symbol not in self._wanted:
             follower.unwanted_since = trio.current_time()
-        await follower.tried.wait()
+        follower.waiting += 1
+        try:
+            await follower.tried.wait()
+        finally:
+            follower.waiting -= 1
         if follower.flume is None and follower.error is not None:
             raise follower.error
 
@@ -175,18 +231,23 @@ class Market:
     async def _follow(self, follower: _Follower) -> None:
         """One symbol until nobody wants it any more."""
         failures = 0
+        nursery = self._nursery
+        assert nursery is not None
         try:
             while not self._unwanted(follower):
+                turn = await self._turns.take(follower)
+                nursery.start_soon(self._turns.end_late, turn)
                 try:
                     async with self._open_feed(
                         [follower.symbol], registry=self._registry,
                         client='emsd',
                     ) as feed:
+                        self._turns.end(turn)
                         failures = 0
-                        async with trio.open_nursery() as nursery:
-                            nursery.start_soon(_keep_book, follower, feed)
+                        async with trio.open_nursery() as beside:
+                            beside.start_soon(_keep_book, follower, feed)
                             await self._read(follower, feed)
-                            nursery.cancel_scope.cancel()
+                            beside.cancel_scope.cancel()
                         return
                 except PikerError as err:
                     follower.error = err
@@ -196,6 +257,7 @@ class Market:
                             return
                     log.warning('no feed of %s: %s', follower.symbol, err)
                 finally:
+                    self._turns.end(turn)
                     self._set_dead(follower)
                     follower.flume = None
                 await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])

@@ -94,6 +94,8 @@ class Feeds:
         self.opened: list[str] = []
         self.fail: Exception | None = None
         self.starts_as = FeedState.LIVE
+        self.takes_s = 0.0
+        self.opening = 0
 
     @asynccontextmanager
     async def open(
@@ -102,6 +104,11 @@ class Feeds:
         (symbol,) = symbols
         if self.fail:
             raise self.fail
+        self.opening += 1
+        try:
+            await trio.sleep(self.takes_s)
+        finally:
+            self.opening -= 1
         self.opened.append(symbol)
         self.flumes[symbol] = FakeFlume()
         self.flumes[symbol].state = self.starts_as
@@ -303,6 +310,63 @@ async def test_one_that_is_wanted_is_tried_again(
         feeds.fail = None
         await trio.sleep(20)
         assert sink.take() == [SYMBOL, (SYMBOL, True)]
+
+
+async def test_what_somebody_waits_for_is_opened_first(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """However many others were wanted before it, or it among them."""
+    feeds, sink = Feeds(), Sink()
+    feeds.takes_s = 1.0
+    async with running(feeds, sink) as market:
+        many = [f's{k}.sim' for k in range(100)]
+        market.want(many)
+        await settle()
+        assert feeds.opening == 8
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(market.opened, SYMBOL)
+            nursery.start_soon(market.opened, 's99.sim')
+        assert trio.current_time() == pytest.approx(2)
+        assert len(feeds.opened) < 20
+        await trio.sleep(12)
+        assert set(feeds.opened) == {SYMBOL, *many}
+
+
+async def test_feeds_that_do_not_open_keep_none_from_opening(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feeds, sink = Feeds(), Sink()
+    feeds.takes_s = 1e6
+    async with running(feeds, sink) as market:
+        stuck = [f's{k}.sim' for k in range(30)]
+        market.want(stuck)
+        await trio.sleep(0.5)
+        feeds.takes_s = 0.1
+        await market.opened(SYMBOL)
+        assert trio.current_time() < 2.5
+        # nor does one that is given up before its turn
+        feeds.takes_s = 1e6
+        market.want([SYMBOL])
+        with trio.move_on_after(0.1) as waiting:
+            await market.opened('late.sim')
+        assert waiting.cancelled_caught
+        feeds.takes_s = 0.1
+        with trio.fail_after(10):
+            await market.opened('other.sim')
+
+
+async def test_turns_of_failures_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feeds, sink = Feeds(), Sink()
+    feeds.fail = ActorDied('away')
+    async with running(feeds, sink) as market:
+        many = [f's{k}.sim' for k in range(30)]
+        market.want(many)
+        await trio.sleep(60)
+        feeds.fail = None
+        await trio.sleep(6)
+        assert set(feeds.opened) == set(many)
 
 
 def test_the_latest_trade() -> None:
