@@ -286,12 +286,10 @@ class Market:
 
     async def _read_live(self, follower: _Follower, flume: Flume) -> None:
         """Hand ticks on until the feed is not live any more."""
-        outages = _outages(flume)
+        outages = flume.outages
 
         def broken() -> bool:
-            return (
-                flume.state != FeedState.LIVE or _outages(flume) != outages
-            )
+            return flume.state != FeedState.LIVE or flume.outages != outages
 
         async def look() -> None:
             while not (broken() or self._unwanted(follower)):
@@ -342,11 +340,6 @@ async def _keep_book(follower: _Follower, feed: Feed) -> None:
 def _exact(rows: list[tuple[float, float]]) -> Levels:
     """The decimals that were parsed to these floats: the shortest ones."""
     return [(Decimal(repr(p)), Decimal(repr(s))) for p, s in rows]
-
-
-def _outages(flume: Flume) -> int:
-    counters = flume.counters
-    return counters['reconnects'] + counters['resets']
 
 
 def latest_trade(quote: Quote) -> Ticks:

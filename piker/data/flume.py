@@ -96,6 +96,11 @@ class Flume(Handle[FlumeInfo, TickReader]):
         return state
 
     @property
+    def outages(self) -> int:
+        """How often the stream behind it has broken off or begun anew."""
+        return self._reader.outages
+
+    @property
     def backfilling(self) -> bool:
         """Whether older bars are still being loaded."""
         return self._reader.backfilling

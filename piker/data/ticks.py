@@ -56,6 +56,9 @@ COUNTERS = (
     'trades', 'quotes', 'duplicates', 'gaps', 'missed', 'refused',
     'reconnects', 'filled', 'late', 'amended', 'resets', 'repaired',
 )
+_RECONNECTS, _RESETS = (
+    _COUNTS + COUNTERS.index(name) for name in ('reconnects', 'resets')
+)
 _QUOTE_FLOATS = (
     'last', 'last_size', 'bid', 'bid_size', 'ask', 'ask_size', 'volume',
 )
@@ -185,6 +188,12 @@ class TickReader(Signs):
         return {
             name: self._words[_COUNTS + i] for i, name in enumerate(COUNTERS)
         }
+
+    @property
+    def outages(self) -> int:
+        """How often the stream has broken off or begun anew."""
+        words = self._words
+        return words[_RECONNECTS] + words[_RESETS]
 
     @property
     def written(self) -> int:

@@ -29,7 +29,7 @@ class FakeFlume:
     def __init__(self) -> None:
         self.instrument = INSTRUMENT
         self.state = FeedState.LIVE
-        self.counters = {'reconnects': 0, 'resets': 0}
+        self.outages = 0
         self.streams: list[FakeStream] = []
 
     def quote(self) -> Quote:
@@ -223,7 +223,7 @@ async def test_an_outage_that_is_over_already(
         await settle()
         sink.take()
         flume = feeds.flumes[SYMBOL]
-        flume.counters = {'reconnects': 1, 'resets': 0}
+        flume.outages = 1
         flume.write(run_at(1.0))
         await trio.sleep(1)
         assert sink.take() == [(SYMBOL, False), (SYMBOL, True)]
