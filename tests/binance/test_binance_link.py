@@ -373,6 +373,31 @@ async def test_a_pong_may_be_late_behind_much_data(autojump_clock, nursery):
     assert 65 < trio.current_time() < 75
 
 
+async def test_a_lost_answer_is_told_from_late_pongs(
+    autojump_clock, nursery
+):
+    """However far behind the connection is, it is known what was passed."""
+    class Websocket:
+        @staticmethod
+        async def ping():
+            await trio.sleep(8)
+
+    link = Link('ws://venue', Router(VenueClock(ManualClock(0))))
+    link.tap = SimpleNamespace(bytes_read=0)
+
+    async def deliver():
+        while True:
+            await trio.sleep(0.5)
+            link.tap.bytes_read += 1000
+
+    nursery.start_soon(deliver)
+    nursery.start_soon(link._watch_silence, Websocket)
+    link._pending[1] = trio.current_time(), ['a@trade']
+    with trio.fail_after(60), pytest.raises(VenueDown, match='no answer'):
+        await link._watch_requests()
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_stream_asked_for_again_at_once_comes_up(streams):
     first, second = Told(), Told()
     async with streams.links.subscribed(['a@trade'], first):

@@ -283,15 +283,31 @@ class Link:
         that came before it: while there is any, the connection stands.
         """
         while True:
-            heard, sent = self._heard, trio.current_time()
-            with trio.move_on_after(_SILENT_FOR_S) as waiting:
+            sent = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._break_if_silent)
                 await websocket.ping()
-                self._answered_until = sent
-            if waiting.cancelled_caught and self._heard == heard:
-                raise VenueDown(f'silent for {_SILENT_FOR_S:.0f} s')
-            for subscription in set(self._wanted.values()):
-                subscription.link_alive()
+                nursery.cancel_scope.cancel()
+            self._answered_until = sent
+            self._tell_alive()
             await trio.sleep(_PING_EVERY_S)
+
+    async def _break_if_silent(self) -> None:
+        """For as long as a pong is waited for; one that is late counts."""
+        heard, quiet_s = self._heard, 0.0
+        while quiet_s < _SILENT_FOR_S:
+            # By looks: we may have stood still ourselves.
+            await trio.sleep(_PING_EVERY_S)
+            if self._heard == heard:
+                quiet_s += _PING_EVERY_S
+            else:
+                heard, quiet_s = self._heard, 0.0
+                self._tell_alive()
+        raise VenueDown(f'silent for {_SILENT_FOR_S:.0f} s')
+
+    def _tell_alive(self) -> None:
+        for subscription in set(self._wanted.values()):
+            subscription.link_alive()
 
     @property
     def _heard(self) -> int:
