@@ -25,6 +25,7 @@ from .repair import Repairer
 from .sampling import BarBuilder, Sampler
 from .source import BarSource
 from .ticks import FeedState, TickColumns, TickRow, TickWriter
+from .turns import uncounted
 from .wake import WakerHub
 
 __all__ = ['LiveFeed']
@@ -236,7 +237,9 @@ class LiveFeed:
     async def _backfill(self) -> None:
         async def load(period_s: int) -> None:
             try:
-                await self.extend(period_s, self._history[period_s])
+                # A start does not wait for this.
+                with uncounted():
+                    await self.extend(period_s, self._history[period_s])
             except VenueError as err:
                 log.warning('%s', err)
 

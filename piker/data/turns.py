@@ -13,7 +13,7 @@ from contextvars import ContextVar
 
 import trio
 
-__all__ = ['Places', 'Queued', 'queueing']
+__all__ = ['Places', 'Queued', 'queueing', 'uncounted']
 
 # Beyond this even waiting one's turn counts: nothing is to wait for ever.
 _MOST_S = 120.0
@@ -148,3 +148,13 @@ def queueing() -> Iterator[None]:
         yield
     finally:
         queued._leave()
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """In here, what is waited for is of no concern to `Queued` around it."""
+    token = _CURRENT.set(None)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

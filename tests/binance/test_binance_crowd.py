@@ -257,3 +257,21 @@ async def test_healing_waits_its_turn(autojump_clock, bus, rest):
         await trio.sleep(20)
         assert feed.ring.reader().state is FeedState.LIVE
         assert rest._session.asked[-1][1] == 'aggTrades'
+
+
+async def test_history_that_waits_does_not_put_a_start_off(
+    autojump_clock, bus, rest, monkeypatch
+):
+    """Whoever waits for a stream that does not come is told of it in time."""
+    @asynccontextmanager
+    async def subscribed(streams, subscription):
+        yield
+
+    monkeypatch.setattr(bus.backend._links, 'subscribed', subscribed)
+    monkeypatch.setitem(bus._settings, 'history_1s', 50_000)
+    # more than history may use of this minute
+    rest.limiter.report(4000)
+    with pytest.raises(VenueDown, match='no data within 20 s'):
+        async with bus.opened(NAMES[:1], 'test', 1):
+            pytest.fail('it cannot be')
+    assert trio.current_time() < 25

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from piker.data.turns import Places, Queued, queueing
+from piker.data.turns import Places, Queued, queueing, uncounted
 
 
 @settings(max_examples=60, deadline=None)
@@ -136,3 +136,17 @@ async def test_timeouts_around_each_other(autojump_clock):
     # of nobody's concern
     with queueing():
         await trio.sleep(1)
+
+
+async def test_what_is_not_waited_for_does_not_count(autojump_clock, nursery):
+    queued = Queued()
+
+    async def wait():
+        with uncounted(), queueing():
+            await trio.sleep(30)
+
+    with queued.counting():
+        nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    assert await leave(queued, 10) == pytest.approx(10)
+    nursery.cancel_scope.cancel()
