@@ -7,7 +7,7 @@ needs the answer leave that time out (`Queued`).
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -137,17 +137,26 @@ _CURRENT: ContextVar[Queued | None] = ContextVar('queued', default=None)
 
 
 @contextmanager
-def queueing() -> Iterator[None]:
-    """In here, nothing is waited for but one's turn."""
+def queueing() -> Iterator[Callable[[], None]]:
+    """
+    In here, nothing is waited for but one's turn.
+
+    Until what this gives is called, that is: it has become something else.
+    """
     queued = _CURRENT.get()
-    if queued is None:
-        yield
-        return
-    queued._enter()
+
+    def end() -> None:
+        nonlocal queued
+        if queued is not None:
+            queued._leave()
+            queued = None
+
+    if queued is not None:
+        queued._enter()
     try:
-        yield
+        yield end
     finally:
-        queued._leave()
+        end()
 
 
 @contextmanager

@@ -275,3 +275,28 @@ async def test_history_that_waits_does_not_put_a_start_off(
         async with bus.opened(NAMES[:1], 'test', 1):
             pytest.fail('it cannot be')
     assert trio.current_time() < 25
+
+
+@pytest.mark.parametrize(('pause_s', 'told'), [(3600, True), (10, False)])
+async def test_a_pause_ends_the_turns_of_those_who_wait(
+    autojump_clock, bus, rest, nursery, pause_s, told
+):
+    """Who was in the queue already is told as well; a short one passes."""
+    for _ in range(40):
+        nursery.start_soon(lambda: rest.get('/api/v3/ping'))
+    errors = []
+
+    async def open_one():
+        try:
+            async with bus.opened(NAMES[:1], 'test', 1):
+                pass
+        except VenueDown as err:
+            errors.append(str(err))
+
+    async with trio.open_nursery() as opening:
+        opening.start_soon(open_one)
+        await trio.sleep(0.5)
+        rest.limiter.back_off(pause_s)
+    assert bool(errors) is told
+    assert trio.current_time() < 25
+    nursery.cancel_scope.cancel()

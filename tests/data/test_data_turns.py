@@ -150,3 +150,21 @@ async def test_what_is_not_waited_for_does_not_count(autojump_clock, nursery):
     await wait_all_tasks_blocked()
     assert await leave(queued, 10) == pytest.approx(10)
     nursery.cancel_scope.cancel()
+
+
+async def test_a_turn_may_become_something_else(autojump_clock, nursery):
+    """From then on the time-out goes on, once and for all."""
+    outer, queued = Queued(), Queued()
+
+    async def wait():
+        with outer.counting(), queued.counting(), queueing() as end:
+            await trio.sleep(5)
+            end()
+            end()
+            await trio.sleep(3)
+        # nothing was left twice
+        assert outer._many == queued._many == 0
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    assert await leave(queued, 10) == pytest.approx(15)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -61,13 +62,18 @@ class Limiter:
     Admits requests so that no minute ever holds too much weight.
 
     ``take`` or ``take_now`` before each request, ``report`` and ``back_off``
-    after it.
+    after it.  ``on_pause`` is called with the length of each pause that the
+    venue asks for, whoever was told.
     """
 
     def __init__(
-        self, limit: int = _DEFAULT_LIMIT, share: float = 1.0
+        self,
+        limit: int = _DEFAULT_LIMIT,
+        share: float = 1.0,
+        on_pause: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.limit = limit
+        self._on_pause = on_pause
         self._share = share
         self._taken: deque[tuple[float, int]] = deque()
         self._sum = 0
@@ -146,4 +152,5 @@ class Limiter:
         until = trio.current_time() + seconds
         self._blocked_until = max(self._blocked_until, until)
         self.back_offs += 1
+        self._on_pause(seconds)
         log.warning('the venue asks for a pause of %.1f s', seconds)

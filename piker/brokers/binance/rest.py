@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import AsyncGenerator
-from contextlib import (
-    AbstractContextManager,
-    asynccontextmanager,
-    nullcontext,
-)
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import msgspec
@@ -65,8 +61,10 @@ class Rest:
     def __init__(self, base_url: str, share: float = 1.0) -> None:
         self.base_url = base_url.rstrip('/')
         self._session = asks.Session(connections=_CONNECTIONS)
-        self.limiter = Limiter(share=share)
+        self.limiter = Limiter(share=share, on_pause=self._be_paused)
         self._places = Places(_CONNECTIONS, _BACKGROUND)
+        # What ends each wait for a turn as one.
+        self._turns: set[Callable[[], None]] = set()
         self.requests = 0
         self.failures = 0
 
@@ -110,9 +108,24 @@ class Rest:
         finally:
             self._places.give_back(background=background)
 
-    def _queueing(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def _queueing(self) -> Iterator[None]:
         """A pause that the venue asks for is the venue's doing, however."""
-        return nullcontext() if self.limiter.blocked else queueing()
+        if self.limiter.blocked:
+            yield
+            return
+        with queueing() as end:
+            self._turns.add(end)
+            try:
+                yield
+            finally:
+                self._turns.remove(end)
+
+    def _be_paused(self, seconds: float) -> None:
+        """Short ones are waited out, by those who wait already."""
+        if seconds > _LONGEST_PAUSE_S:
+            for end in self._turns:
+                end()
 
     async def _try(self, url: str, query: dict[str, Any]) -> Any:
         self.requests += 1
