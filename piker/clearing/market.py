@@ -42,6 +42,10 @@ _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 # up keeps others from being.
 _AT_ONCE = 8
 _TURN_S = 2.0
+# As many, late ones included, keep those from being that nobody waits for:
+# ``brokerd`` opens few of a process at a time, in the order of arrival.
+_LATE_AT_ONCE = 12
+_LATE_S = 20.0
 # Levels of a book that an order may walk.
 _LEVELS = 200
 
@@ -88,12 +92,13 @@ class _Turns:
     def __init__(self) -> None:
         self._queue: list[tuple[_Follower, trio.Event]] = []
         self._taken: set[trio.Event] = set()
+        self._late: set[trio.Event] = set()
 
     async def take(self, follower: _Follower) -> trio.Event:
         """Wait for a turn, which is to be ended."""
         turn = trio.Event()
         self._queue.append((follower, turn))
-        self._next()
+        self.go_on()
         try:
             await turn.wait()
         except BaseException:
@@ -104,19 +109,29 @@ class _Turns:
     def end(self, turn: trio.Event) -> None:
         """Once the feed is open or will not be; later ones do nothing."""
         self._taken.discard(turn)
+        self._late.discard(turn)
         self._queue = [one for one in self._queue if one[1] is not turn]
-        self._next()
+        self.go_on()
 
     async def end_late(self, turn: trio.Event) -> None:
         """Go on with the others while one is still being opened."""
         await trio.sleep(_TURN_S)
+        if turn not in self._taken:
+            return
+        self._taken.remove(turn)
+        self._late.add(turn)
+        self.go_on()
+        await trio.sleep(_LATE_S - _TURN_S)
         self.end(turn)
 
-    def _next(self) -> None:
+    def go_on(self) -> None:
+        """Give turns to those who may have one now."""
         while self._queue and len(self._taken) < _AT_ONCE:
-            first = next(
-                (one for one in self._queue if one[0].waiting), self._queue[0]
-            )
+            first = next((one for one in self._queue if one[0].waiting), None)
+            if first is None:
+                if len(self._taken) + len(self._late) >= _LATE_AT_ONCE:
+                    return
+                first = self._queue[0]
             self._queue.remove(first)
             self._taken.add(first[1])
             first[1].set()
@@ -178,6 +193,7 @@ class Market:
         if symbol not in self._wanted:
             follower.unwanted_since = trio.current_time()
         follower.waiting += 1
+        self._turns.go_on()
         try:
             await follower.tried.wait()
         finally:

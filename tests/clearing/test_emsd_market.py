@@ -355,6 +355,41 @@ async def test_feeds_that_do_not_open_keep_none_from_opening(
             await market.opened('other.sim')
 
 
+@pytest.mark.parametrize('symbol', [SYMBOL, 's99.sim'])
+async def test_what_is_slow_to_open_leaves_room(
+    symbol: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Too many at once would only have what somebody waits for wait there."""
+    feeds, sink = Feeds(), Sink()
+    feeds.takes_s = 15.0
+    async with running(feeds, sink) as market:
+        many = [f's{k}.sim' for k in range(100)]
+        market.want(many)
+        await trio.sleep(10)
+        assert feeds.opening == 12
+        feeds.takes_s = 0.1
+        with trio.fail_after(0.2):
+            await market.opened(symbol)
+        # and once they are open the others follow
+        feeds.takes_s = 0.0
+        await trio.sleep(10)
+        assert set(feeds.opened) == {symbol, *many}
+
+
+async def test_feeds_that_never_open_keep_others_for_a_while(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    feeds, sink = Feeds(), Sink()
+    feeds.takes_s = 1e6
+    async with running(feeds, sink) as market:
+        market.want(f's{k}.sim' for k in range(20))
+        await trio.sleep(3)
+        assert feeds.opening == 12
+        feeds.takes_s = 0.0
+        await trio.sleep(18)
+        assert len(feeds.opened) == 8
+
+
 async def test_turns_of_failures_end(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
