@@ -46,18 +46,22 @@ async def open_feeds(
     """
     told = False
     try:
-        async with _bus().opened(symbols, client, pid) as held:
-            await ctx.started({'flumes': [pack(feed.info()) for feed in held]})
-            told = True
-            async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
 
-                async def end_after(wait: Any) -> None:
-                    await wait()
-                    nursery.cancel_scope.cancel()
+            async def end_after(wait: Any) -> None:
+                await wait()
+                nursery.cancel_scope.cancel()
 
-                nursery.start_soon(end_after, lambda: wait_exit(pid, started))
+            # From now on: it may be long until all are open.
+            nursery.start_soon(end_after, lambda: wait_exit(pid, started))
+            async with _bus().opened(symbols, client, pid) as held:
+                await ctx.started(
+                    {'flumes': [pack(feed.info()) for feed in held]}
+                )
+                told = True
                 for feed in held:
                     nursery.start_soon(end_after, feed.closed.wait)
+                await trio.sleep_forever()
     except PikerError as err:
         if told:
             raise

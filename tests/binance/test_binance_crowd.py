@@ -20,6 +20,7 @@ from piker.brokers.binance.provider import Binance
 from piker.brokers.binance.rest import Rest
 from piker.clock import NS_PER_S, ManualClock, VenueClock
 from piker.config import FeedSettings
+from piker.data import endpoints
 from piker.data.bus import open_bus
 from piker.data.ticks import FeedState
 from piker.errors import VenueDown
@@ -300,3 +301,55 @@ async def test_a_pause_ends_the_turns_of_those_who_wait(
     assert bool(errors) is told
     assert trio.current_time() < 25
     nursery.cancel_scope.cancel()
+
+
+class Context:
+    """Of a remote call."""
+
+    def __init__(self):
+        self.told = []
+
+    async def started(self, value):
+        self.told.append(value)
+
+
+@pytest.fixture
+def open_feeds(bus, monkeypatch):
+    """As a client calls it that lives for ``lives_s``; what it is told."""
+    async def call(names, lives_s=1e6):
+        ctx = Context()
+        monkeypatch.setattr(
+            endpoints, 'wait_exit', lambda *_: trio.sleep(lives_s)
+        )
+        await endpoints.open_feeds(ctx, names, 'test', 1, 0)
+        return ctx.told
+
+    monkeypatch.setattr(endpoints, '_bus', lambda: bus)
+    return call
+
+
+async def test_a_client_that_dies_while_its_feeds_open(
+    autojump_clock, bus, rest, open_feeds
+):
+    """Nothing more is opened for it, nor held."""
+    rest._session.takes_s = 3.0
+    assert await open_feeds(NAMES, lives_s=5.0) == []
+    assert trio.current_time() == pytest.approx(5)
+    assert not any(feed.subscribers for feed in bus.status())
+    assert len(bus.status()) <= 16
+
+
+async def test_a_client_is_held_for_until_it_dies(
+    autojump_clock, bus, open_feeds
+):
+    (first,) = await open_feeds(NAMES[:2], lives_s=100.0)
+    assert len(first['flumes']) == 2
+    assert trio.current_time() == pytest.approx(100)
+    assert not any(feed.subscribers for feed in bus.status())
+
+
+async def test_a_client_is_told_of_what_cannot_be(
+    autojump_clock, open_feeds
+):
+    (first,) = await open_feeds([*NAMES[:2], 'nosuch.slow'])
+    assert first['error'] == 'NoSuchSymbol'
