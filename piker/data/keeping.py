@@ -61,6 +61,8 @@ class _Entry(Generic[K]):
     one: K
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     queued: Queued = field(default_factory=Queued)
+    # How many wait until it is ready.
+    waiting: int = 0
 
 
 class Keeper(Generic[K]):
@@ -107,17 +109,14 @@ class Keeper(Generic[K]):
         """Wait until it is ready; raises why it ended, or `VenueDown`."""
         name = one.instrument.id
         entry = self._kept.get(name)
-        # One that has ended may be gone already, or followed by another.
-        queued = entry.queued if entry and entry.one is one else Queued()
-        with queued.leave_after(_START_TIMEOUT_S):
-            async with trio.open_nursery() as nursery:
-
-                async def first(event: trio.Event) -> None:
-                    await event.wait()
-                    nursery.cancel_scope.cancel()
-
-                nursery.start_soon(first, one.ready)
-                nursery.start_soon(first, one.closed)
+        if entry is None or entry.one is not one:
+            # It has ended; it may be followed by another already.
+            entry = _Entry(one)
+        entry.waiting += 1
+        try:
+            await self._first(entry)
+        finally:
+            entry.waiting -= 1
         if one.closed.is_set():
             # The same words for each who waits, in an exception of its own.
             err = one.error
@@ -131,6 +130,18 @@ class Keeper(Generic[K]):
             )
         # Whoever waited for long gets its time to register all the same.
         one.unused_since_ns = self._clock.now_ns()
+
+    async def _first(self, entry: _Entry[K]) -> None:
+        """Until it is ready or has ended, or was given its time."""
+        with entry.queued.leave_after(_START_TIMEOUT_S):
+            async with trio.open_nursery() as nursery:
+
+                async def first(event: trio.Event) -> None:
+                    await event.wait()
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(first, entry.one.ready)
+                nursery.start_soon(first, entry.one.closed)
 
     @contextmanager
     def held(self, some: list[K], client: str) -> Iterator[None]:
@@ -185,8 +196,9 @@ class Keeper(Generic[K]):
                 one = entry.one
                 unused = now - one.unused_since_ns
                 if not one.ready.is_set():
-                    # somebody may be waiting for its start
+                    # it may be asked for again
                     unused -= int(_START_TIMEOUT_S * NS_PER_S)
-                if not one.subscribers and unused > self._linger_ns:
+                used = one.subscribers or entry.waiting
+                if not used and unused > self._linger_ns:
                     log.info('%s: unused, dropping it', one.instrument.id)
                     entry.scope.cancel()

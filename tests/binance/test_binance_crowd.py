@@ -223,6 +223,16 @@ async def test_limits_are_no_silence_either(autojump_clock, bus, rest):
         assert all(f.ready.is_set() for f in feeds)
 
 
+async def test_a_feed_that_is_waited_for_is_not_dropped(
+    autojump_clock, bus, rest
+):
+    """However long its turn takes, and though nobody holds it yet."""
+    rest.limiter.report(6000)
+    feed = await bus.feed(NAMES[0])
+    assert trio.current_time() > 59
+    assert feed.ready.is_set()
+
+
 async def test_a_pause_the_venue_asks_for_is_told(autojump_clock, bus, rest):
     """Nobody waits an hour for a feed."""
     rest.limiter.back_off(3600)
