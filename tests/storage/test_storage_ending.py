@@ -30,6 +30,9 @@ async def test_only_a_fault_is_worth_a_warning(
             self.asked += 1
             raise error
 
+        def context(self, *args: Any, **given: Any) -> Any:
+            raise AssertionError('there is nobody to talk to')
+
     tree: Any = Tree()
     line: Any = None
     with caplog.at_level(logging.WARNING):
