@@ -307,7 +307,7 @@ async def test_who_did_not_have_to_sleep_is_not_woken_later(served):
             await sleeper.sleep()
         assert slept.cancelled_caught
         waker.wake()
-        with trio.fail_after(10):
+        with trio.fail_after(1):
             await sleeper.sleep()
 
 
@@ -365,7 +365,7 @@ async def test_a_flag_is_cleared_before_the_bell_is_rung(
         monkeypatch.undo()
         # it let go of that ring, so its flag must still be set
         waker.wake()
-        with trio.fail_after(10):
+        with trio.fail_after(1):
             await other.sleep()
 
 
@@ -408,7 +408,7 @@ async def test_dropping_a_ring_ends_the_sleep_of_its_readers(served):
     async with open_waker(hub.address, name) as sleeper:
         sleeper.arm()
         hub.drop_ring(name)
-        with pytest.raises(ActorDied), trio.fail_after(10):
+        with pytest.raises(ActorDied), trio.fail_after(1):
             await sleeper.sleep()
     with pytest.raises(SegmentGone, match='not a live ring'):
         async with open_waker(hub.address, name):

@@ -446,7 +446,7 @@ async def test_leaving_cuts_everything_at_once(clock):
             while await socket.read():
                 pass
 
-    with trio.fail_after(10):
+    with trio.fail_after(2):
         async with trio.open_nursery() as nursery, open_venue(
             SMALL, clock
         ) as venue:
