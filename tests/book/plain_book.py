@@ -3,12 +3,18 @@ The plainest order book there is, to hold ours against, and a venue's side.
 """
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from piker.data.depth import DepthEvent, DepthSnapshot, DepthSync
 
 Level = tuple[float, float]
+
+
+def segment_name() -> str:
+    """One that no test beside this one has."""
+    return f'piker-test-{uuid.uuid4().hex}'
 
 
 @dataclass

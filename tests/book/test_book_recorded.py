@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from plain_book import PlainBook, assert_same
+from plain_book import PlainBook, assert_same, segment_name
 from pydantic import ValidationError
 
 from piker.brokers.binance.decode import Router, stream_name
@@ -114,7 +114,7 @@ def test_book_of_a_busy_day(recordings: Path) -> None:
     sync.put([decode(message) for message in first[-20:]])
     assert sync.load(snapshot)
     assert sync.counters['covered'] == 20
-    writer = BookWriter('pk-test-recorded', 'btcusdt.sim', 100)
+    writer = BookWriter(segment_name(), 'btcusdt.sim', 100)
     try:
         reader = writer.reader()
         for message in rest:
