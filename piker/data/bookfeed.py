@@ -87,16 +87,18 @@ class BookStream(SleepingStream[BookFlume]):
 
     async def __anext__(self) -> Book:
         await trio.lowlevel.checkpoint_if_cancelled()
+        slept = False
         while True:
             if self._ended:
                 await self._next_life()
             if self._reader.version != self._seen:
                 book = self._reader.read(self._flume.levels)
                 self._seen = book.version
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                if not slept:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                 return self._flume._judged(book)
             try:
-                await self._sleep()
+                slept |= await self._sleep()
             except (ActorDied, SegmentGone):
                 self.close()
                 self._ended = True
@@ -104,9 +106,9 @@ class BookStream(SleepingStream[BookFlume]):
                     book = self._reader.read(self._flume.levels)
                     return dataclasses.replace(book, state=BookState.STALE)
 
-    async def _sleep(self) -> None:
+    async def _sleep(self) -> bool:
         """Until something is written; raises `ActorDied`."""
-        await self._sleep_on(
+        return await self._sleep_on(
             self._info.waker, self._info.book,
             lambda: self._reader.version != self._seen,
         )

@@ -150,8 +150,10 @@ class TickStream(SleepingStream[Flume]):
 
     def __init__(self, flume: Flume, from_start: bool) -> None:
         self._from_start = from_start
-        # Id of the newest trade and the newest ``recv`` that were given.
+        # Id of the newest trade and the newest ``recv`` that were given,
+        # but for those of the last run.
         self._given = (-1, -1)
+        self._last: Ticks | None = None
         # In a later life, ticks before this one may be among those given in
         # the former one, up to `_before`.
         self._caught_up = 0
@@ -168,13 +170,15 @@ class TickStream(SleepingStream[Flume]):
 
     async def __anext__(self) -> Ticks:
         await trio.lowlevel.checkpoint_if_cancelled()
+        self._note()
+        slept = False
         while True:
             try:
                 behind = self._caught_up - self._reader.position
                 run = self._reader.read(min(behind, _MOST) if behind > 0
                                         else _MOST)
                 if run is None:
-                    await self._sleep()
+                    slept |= await self._sleep()
                     continue
             except (ActorDied, SegmentGone):
                 # All that the next ring holds, less what has been given.
@@ -187,21 +191,29 @@ class TickStream(SleepingStream[Flume]):
                 run = _unseen(run, *self._before)
                 if not len(run):
                     continue
-            self._note(run)
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            self._last = run
+            if not slept:
+                await trio.lowlevel.cancel_shielded_checkpoint()
             return run
 
-    def _note(self, run: Ticks) -> None:
-        """Remember how far ticks have been given."""
+    def _note(self) -> None:
+        """
+        Remember how far ticks have been given.
+
+        Not as they are given: whoever has waited for them waits no longer.
+        """
+        run, self._last = self._last, None
+        if run is None:
+            return
         trade, recv = self._given
         trades = run.id[run.kind == Kind.TRADE]
         if len(trades):
             trade = int(trades[-1])
         self._given = trade, max(recv, int(run.recv.max()))
 
-    async def _sleep(self) -> None:
+    async def _sleep(self) -> bool:
         """Until there is more to read; raises `ActorDied`."""
-        await self._sleep_on(
+        return await self._sleep_on(
             self._info.waker, self._info.ticks,
             lambda: bool(self._reader.pending),
         )

@@ -233,10 +233,19 @@ class SleepingStream(Generic[H]):
 
     async def _sleep_on(
         self, waker: str, ring: str, pending: Callable[[], bool]
-    ) -> None:
-        """Until something is written; raises `ActorDied`, `SegmentGone`."""
+    ) -> bool:
+        """
+        Until something is written; raises `ActorDied`, `SegmentGone`.
+
+        Returns whether it had to wait for that, which is a checkpoint.
+        """
         if self._sleeper is None:
             self._sleeper = await connect_sleeper(waker, ring)
         self._sleeper.arm()
+        if pending():
+            return False
+        await self._sleeper.stir()
+        # Whoever waits for what was written need not wait for this as well.
         if not pending():
-            await self._sleeper.sleep()
+            self._sleeper.check()
+        return True

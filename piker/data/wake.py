@@ -256,7 +256,15 @@ class Sleeper:
 
         Raises `ActorDied` if the writer's process ends or drops the ring.
         """
+        await self.stir()
+        self.check()
+
+    async def stir(self) -> None:
+        """`sleep`, but a writer that has ended is for `check` to tell."""
         await trio.lowlevel.wait_readable(self._either.fileno())
+
+    def check(self) -> None:
+        """Raise `ActorDied` if that is what woke us."""
         # The hub never sends a second message: readable means closed.
         if [fd for fd, _ in self._either.poll(0)] == [self._peer.fileno()]:
             raise ActorDied('the writer of the ring has ended')
