@@ -29,6 +29,7 @@ __all__ = [
     'GatewayFactory',
     'GatewayMessage',
     'LinkReport',
+    'LiveGateway',
     'OrderReport',
     'Outcome',
     'PlaceOco',
@@ -275,6 +276,13 @@ class Gateway(Protocol):
         """
 
 
+class LiveGateway(Gateway, Protocol):
+    """One that is reached over a network."""
+
+    async def carry_out(self, command: Command) -> None:
+        """`send` and wait until it is answered: at once, in this task."""
+
+
 class GatewayFactory(Protocol):
     """
     How a provider offers live gateways: ``open_gateway`` in its package.
@@ -287,4 +295,4 @@ class GatewayFactory(Protocol):
 
     def __call__(
         self, account: str, settings: dict[str, Any], backend: Any
-    ) -> AbstractAsyncContextManager[Gateway]: ...
+    ) -> AbstractAsyncContextManager[LiveGateway]: ...

@@ -17,7 +17,7 @@ from ..errors import (
     as_piker_error,
     to_wire,
 )
-from ..gateway import Command, Gateway, GatewayFactory
+from ..gateway import Command, Gateway, GatewayFactory, LiveGateway
 from ..messages import pack
 from ..service import (
     Pipe,
@@ -78,19 +78,29 @@ async def open_gateway(
         await ctx.started(to_wire(known))
 
 
-async def _carry(gateway: Gateway, pipe: Pipe) -> None:
+async def _carry(gateway: LiveGateway, pipe: Pipe) -> None:
     """Until the other side closes the pipe."""
     async with trio.open_nursery() as nursery:
+
+        async def lead() -> None:
+            """
+            Take what comes next, and leave what comes after to another task.
+
+            To hand a command on to a task would take a turn of the loop.
+            """
+            try:
+                *others, last = await pipe.receive()
+            except ActorDied:
+                nursery.cancel_scope.cancel()
+                return
+            nursery.start_soon(lead)
+            for data in others:
+                gateway.send(_read(data))
+            await gateway.carry_out(_read(last))
+
         nursery.start_soon(pipe.run)
         nursery.start_soon(_report, gateway, pipe)
-        while True:
-            try:
-                commands = await pipe.receive()
-            except ActorDied:
-                break
-            for data in commands:
-                gateway.send(_read(data))
-        nursery.cancel_scope.cancel()
+        nursery.start_soon(lead)
 
 
 async def _report(gateway: Gateway, pipe: Pipe) -> None:

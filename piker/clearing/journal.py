@@ -7,6 +7,8 @@ the body as JSON, see `records`.
 A record survives a kill of ``emsd`` once `Journal.append` has returned, which
 waits for nothing but the processor, and a power cut once a later
 `Journal.sync` has, which waits for the disk and is for a thread of its own.
+Where even the processor's time is too long, `Journal.note` keeps records for
+the `Journal.append` that follows, or for the next process (`ahead`).
 
 Either way records are lost from the end only and a transaction whole or not
 at all: SQLite drops what follows the first frame of its log whose checksum is
@@ -23,6 +25,7 @@ import fcntl
 import os
 import secrets
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +33,7 @@ from typing import Any, NamedTuple, Self
 
 from ..errors import DataError
 from ..paths import data_dir
+from .ahead import Ahead, Row
 from .records import Begun, Record, decode, encode, kind_of
 
 __all__ = ['Entry', 'Journal', 'JournalReader', 'journal_file']
@@ -212,6 +216,8 @@ class Journal(JournalReader):
         self._log_fd = -1
         self._synced = 0
         self._mover: sqlite3.Connection | None = None
+        self._ahead: Ahead | None = None
+        self._noted: list[Row] = []
         self._take_lock()
         try:
             self._open('rwc')
@@ -268,11 +274,31 @@ class Journal(JournalReader):
         self._log_fd = os.open(log, os.O_RDWR | os.O_CREAT, 0o600)
         self._mover = self._connect('rw')
         self._next = self.last + 1
+        self._before = self._checksum()
+        self._take_up()
         if self._next == 1:
             tag = secrets.token_hex(8)
             self.append([Begun(time_ns=now_ns, tag=tag)])
         self.sync()
         _sync_directory(self.path.parent)
+
+    def _checksum(self) -> int:
+        """Of the newest record's body, 0 if there is none."""
+        with self._translated():
+            row = self._db.execute(
+                'select body from record order by seq desc limit 1'
+            ).fetchone()
+        return zlib.crc32(row[0]) if row else 0
+
+    def _take_up(self) -> None:
+        """Journal what the last process has noted and did not get to."""
+        path = Path(f'{self.path}-ahead')
+        try:
+            ahead = self._ahead = Ahead(path)
+            self._insert(ahead.read(self._next, self._before))
+            ahead.clear()
+        except OSError as err:
+            raise DataError(f'{path}: cannot be used: {err}') from err
 
     def _look_over(self) -> None:
         found = self._pragma('quick_check(1)')
@@ -293,10 +319,32 @@ class Journal(JournalReader):
         They survive a kill of the process then, and a power cut after the
         next `sync`.  Raises `DataError` with nothing written.
         """
-        rows = [
+        rows, self._noted = self._noted, []
+        return self._insert(rows or self._rows(records))
+
+    def note(self, records: Sequence[Record]) -> None:
+        """
+        Have ``records`` survive a kill, before the `append` of the same.
+
+        That is to be the next thing that is done here.  Raises `DataError`.
+        """
+        assert self._ahead is not None
+        rows = self._rows(records)
+        try:
+            self._ahead.write(rows, self._before)
+        except OSError as err:
+            raise DataError(
+                f'{self.path}-ahead: cannot be written: {err}'
+            ) from err
+        self._noted = rows
+
+    def _rows(self, records: Sequence[Record]) -> list[Row]:
+        return [
             (seq, r.time_ns, r.account, r.oid, kind_of(r), encode(r))
             for seq, r in enumerate(records, self._next)
         ]
+
+    def _insert(self, rows: Sequence[Row]) -> int:
         if not rows:
             return self._next - 1
         with self._translated():
@@ -309,6 +357,7 @@ class Journal(JournalReader):
                     self._db.execute('rollback')
                 raise
         self._next += len(rows)
+        self._before = zlib.crc32(rows[-1][-1])
         return self._next - 1
 
     def sync(self) -> None:
@@ -347,6 +396,8 @@ class Journal(JournalReader):
             return
         if self._mover is not None:
             self._mover.close()
+        if self._ahead is not None:
+            self._ahead.close()
         super().close()
         if self._log_fd >= 0:
             os.close(self._log_fd)

@@ -47,20 +47,22 @@ class Outbox:
         """
         Into the journal at once; out once the disk has it, in turn.
 
-        Commands of an urgent one go out now, and so do those of all before
-        it: none overtakes another, whatever it is about.
+        Commands of an urgent one go out first, once a kill cannot lose them,
+        and so do those of all before it: none overtakes another, whatever it
+        is about.
         """
+        if effects.urgent:
+            self.triggers += 1
+            self._journal.note(effects.records)
+            for earlier in self._waiting:
+                if isinstance(earlier, Effects):
+                    self._send_all(earlier)
+            self._send_all(effects)
         if effects.records:
             began = time.perf_counter_ns()
             self._journal.append(effects.records)
             self._commit_ns = time.perf_counter_ns() - began
             self._unsynced.set()
-        if effects.urgent:
-            self.triggers += 1
-            for earlier in self._waiting:
-                if isinstance(earlier, Effects):
-                    self._send_all(earlier)
-            self._send_all(effects)
         if self._waiting or (effects.records and not effects.urgent):
             self._waiting.append(effects)
         else:

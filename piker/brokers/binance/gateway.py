@@ -66,7 +66,7 @@ _REPLACE_PARTLY_FAILED = -2021
 
 class BinanceGateway:
     """
-    Satisfies `piker.gateway.Gateway`; made by `open_gateway`.
+    Satisfies `piker.gateway.LiveGateway`; made by `open_gateway`.
 
     Each command is a task of its own; those of one order wait for one
     another.
@@ -101,11 +101,11 @@ class BinanceGateway:
 
     def send(self, command: Command) -> None:
         """Hand over a command; does not wait."""
-        cids = _cids_of(command)
-        before = [self._last[cid] for cid in cids if cid in self._last]
-        done = trio.Event()
-        self._last |= dict.fromkeys(cids, done)
-        self._nursery.start_soon(self._carry_out, command, before, done)
+        self._nursery.start_soon(self._in_turn, command, *self._line(command))
+
+    async def carry_out(self, command: Command) -> None:
+        """`send` and wait until it is answered: at once, in this task."""
+        await self._in_turn(command, *self._line(command))
 
     async def receive(self) -> list[GatewayMessage]:
         """What has come since the last call, at least one message."""
@@ -119,7 +119,15 @@ class BinanceGateway:
         self._out += messages
         self._arrived.set()
 
-    async def _carry_out(
+    def _line(self, command: Command) -> tuple[list[trio.Event], trio.Event]:
+        """What it has to wait for, and what those after it wait for."""
+        cids = _cids_of(command)
+        before = [self._last[cid] for cid in cids if cid in self._last]
+        done = trio.Event()
+        self._last |= dict.fromkeys(cids, done)
+        return before, done
+
+    async def _in_turn(
         self, command: Command, before: list[trio.Event], done: trio.Event
     ) -> None:
         for event in before:
