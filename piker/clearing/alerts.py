@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+import numpy as np
 from msgspec.structs import replace
 
 from ..data.ticks import Ticks
@@ -116,7 +117,7 @@ class AlertBook:
     def _take(self, run: Run) -> list[Reached]:
         if self._unsettled:
             self._settle(self._grid.price(int(run.levels[0])))
-        levels = run.levels
+        levels = np.asarray(run.levels)
         hits = sorted([
             *self._rise.take(levels, int(levels.max())),
             *self._fall.take(-levels, -int(levels.min())),

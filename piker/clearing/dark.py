@@ -85,11 +85,13 @@ class _Trails:
         keys = (key for _, key in self._keys)
         return dict(zip(keys, self._low.tolist(), strict=True))
 
-    def take(self, levels: Whole, lowest: int, highest: int) -> list[Hit]:
+    def take(
+        self, levels: Whole | list[int], lowest: int, highest: int
+    ) -> list[Hit]:
         """Take out what a run reaches; the others follow its lowest."""
         hits: list[Hit] = []
         if highest >= self._nearest or highest - lowest >= self._least:
-            hits = self._fire(levels, highest)
+            hits = self._fire(np.asarray(levels, np.int64), highest)
         if lowest < self._top:
             self._low = np.minimum(self._low, lowest)
             self._look()
@@ -119,10 +121,15 @@ class _Watch:
         self.trails = _Trails()
 
     def take(self, run: Run) -> list[Hit]:
-        levels = run.levels * self.sign
-        highest = int(levels.max())
+        levels: Whole | list[int]
+        if isinstance(run.levels, list):
+            levels = [level * self.sign for level in run.levels]
+            lowest, highest = min(levels), max(levels)
+        else:
+            levels = run.levels * self.sign
+            lowest, highest = int(levels.min()), int(levels.max())
         hits = self.levels.take(levels, highest)
-        hits += self.trails.take(levels, int(levels.min()), highest)
+        hits += self.trails.take(levels, lowest, highest)
         return hits
 
 

@@ -7,7 +7,9 @@ by one look at its highest or lowest trade, and exactly.
 """
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -22,11 +24,21 @@ __all__ = ['Grid', 'Hit', 'Levels', 'Run']
 Whole = npt.NDArray[np.int64]
 
 
-class Run(NamedTuple):
-    """The trades of a run: prices in ticks, and when; never empty."""
+_TRADE = int(Kind.TRADE)
+# Up to so many ticks a loop is quicker than arrays are, and of those few that
+# a trigger mostly comes with by far.
+_FEW = 32
 
-    levels: Whole
-    times: npt.NDArray[np.int64]
+
+class Run(NamedTuple):
+    """
+    The trades of a run: prices in ticks, and when; never empty.
+
+    Both are arrays, or lists where there are few.
+    """
+
+    levels: Whole | list[int]
+    times: npt.NDArray[np.int64] | list[int]
 
 
 class Hit(NamedTuple):
@@ -58,6 +70,8 @@ class Grid:
 
     def trades(self, ticks: Ticks) -> Run | None:
         """The trades among ``ticks``; ``None`` if there are none."""
+        if len(ticks) <= _FEW:
+            return self._few(ticks)
         which = ticks.kind == Kind.TRADE
         which &= np.isfinite(ticks.price)
         prices = ticks.price[which]
@@ -66,12 +80,23 @@ class Grid:
         levels = np.rint(prices / self._step).astype(np.int64)
         return Run(levels, ticks.time[which])
 
+    def _few(self, ticks: Ticks) -> Run | None:
+        step = self._step
+        trades = [
+            (round(price / step), time)
+            for kind, price, time in zip(
+                ticks.kind.tolist(), ticks.price.tolist(),
+                ticks.time.tolist(), strict=True,
+            )
+            if kind == _TRADE and math.isfinite(price)
+        ]
+        if not trades:
+            return None
+        return Run([level for level, _ in trades], [at for _, at in trades])
+
     def one(self, price: Decimal, time_ns: int) -> Run:
         """A run of one trade."""
-        return Run(
-            np.array([self.nearest(price)], np.int64),
-            np.array([time_ns], np.int64),
-        )
+        return Run([self.nearest(price)], [time_ns])
 
     def price(self, level: int) -> Decimal:
         return level * self._tick
@@ -111,7 +136,9 @@ class Levels:
         at = bisect_left(self._waiting, (level, seq, key))
         del self._waiting[at]
 
-    def take(self, levels: Whole, highest: int) -> list[Hit]:
+    def take(
+        self, levels: Whole | Sequence[int], highest: int
+    ) -> list[Hit]:
         """
         Take out what a run reaches, of which ``highest`` is the maximum.
 
@@ -122,6 +149,12 @@ class Levels:
             return []
         end = bisect_left(waiting, (highest + 1,))
         taken, self._waiting = waiting[:end], waiting[end:]
+        if not isinstance(levels, np.ndarray):
+            return [
+                Hit(next(at for at, reached in enumerate(levels)
+                         if reached >= level), seq, key)
+                for level, seq, key in taken
+            ]
         so_far = np.maximum.accumulate(levels)
         first = so_far.searchsorted([level for level, _, _ in taken])
         return [

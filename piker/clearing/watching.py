@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-import numpy as np
-
 from ..data.ticks import Kind, Ticks
 from ..errors import BadInput
 from ..instruments import Instrument
@@ -24,6 +22,7 @@ from .positions import day_of
 
 __all__ = ['Market', 'Passed']
 
+_TRADE = int(Kind.TRADE)
 _PEAKS_EVERY_NS = 1_000_000_000
 
 
@@ -193,16 +192,18 @@ class Market:
         self, watched: _Watched, ticks: Ticks, now_ns: int
     ) -> Decimal | None:
         """Returns the price of before, if this is the first of a day."""
-        trades = np.flatnonzero(ticks.kind == Kind.TRADE)
-        if not len(trades):
+        # the newest trade, which is mostly among the last few
+        kinds = ticks.kind[::-1].tolist()
+        if _TRADE not in kinds:
             return None
+        newest = len(kinds) - 1 - kinds.index(_TRADE)
         opened = None
         today = day_of(now_ns)
         if watched.day_ns != today:
             opened = _decimal(watched, watched.last)
             watched.opening = opened
             watched.day_ns = today
-        watched.last = float(ticks.price[trades[-1]])
+        watched.last = float(ticks.price[newest])
         return opened
 
 
