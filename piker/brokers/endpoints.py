@@ -80,23 +80,31 @@ async def open_gateway(
 
 async def _carry(gateway: LiveGateway, pipe: Pipe) -> None:
     """Until the other side closes the pipe."""
+    idle: list[trio.Event] = []
     async with trio.open_nursery() as nursery:
 
         async def lead() -> None:
             """
             Take what comes next, and leave what comes after to another task.
 
-            To hand a command on to a task would take a turn of the loop.
+            To hand a command on to a task would take a turn of the loop, and
+            to make one of it as long again.
             """
-            try:
-                *others, last = await pipe.receive()
-            except ActorDied:
-                nursery.cancel_scope.cancel()
-                return
-            nursery.start_soon(lead)
-            for data in others:
-                gateway.send(_read(data))
-            await gateway.carry_out(_read(last))
+            while True:
+                try:
+                    *others, last = await pipe.receive()
+                except ActorDied:
+                    nursery.cancel_scope.cancel()
+                    return
+                if idle:
+                    idle.pop().set()
+                else:
+                    nursery.start_soon(lead)
+                for data in others:
+                    gateway.send(_read(data))
+                await gateway.carry_out(_read(last))
+                idle.append(rest := trio.Event())
+                await rest.wait()
 
         nursery.start_soon(pipe.run)
         nursery.start_soon(_report, gateway, pipe)

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple, Self
 
 from ..errors import DataError
 from ..paths import data_dir
-from .ahead import Ahead, Row
+from .ahead import Ahead
 from .records import Begun, Record, decode, encode, kind_of
 
 __all__ = ['Entry', 'Journal', 'JournalReader', 'journal_file']
@@ -63,6 +63,10 @@ _LOG_LIMIT = 4 << 20  # bytes of log that are left before they are moved
 def journal_file(configured: str) -> Path:
     """Where the journal is, given the setting ``ems.journal``."""
     return Path(configured) if configured else data_dir() / 'ems.sqlite'
+
+
+# seq, time_ns, account, oid, kind, body
+_Row = tuple[int, int, str, str, str, bytes]
 
 
 class Entry(NamedTuple):
@@ -217,7 +221,7 @@ class Journal(JournalReader):
         self._synced = 0
         self._mover: sqlite3.Connection | None = None
         self._ahead: Ahead | None = None
-        self._noted: list[Row] = []
+        self._noted: list[_Row] = []
         self._take_lock()
         try:
             self._open('rwc')
@@ -295,7 +299,8 @@ class Journal(JournalReader):
         path = Path(f'{self.path}-ahead')
         try:
             ahead = self._ahead = Ahead(path)
-            self._insert(ahead.read(self._next, self._before))
+            bodies = ahead.read(self._next, self._before)
+            self.append([decode(body) for body in bodies])
             ahead.clear()
         except OSError as err:
             raise DataError(f'{path}: cannot be used: {err}') from err
@@ -331,20 +336,21 @@ class Journal(JournalReader):
         assert self._ahead is not None
         rows = self._rows(records)
         try:
-            self._ahead.write(rows, self._before)
+            bodies = [body for *_, body in rows]
+            self._ahead.write(self._next, bodies, self._before)
         except OSError as err:
             raise DataError(
                 f'{self.path}-ahead: cannot be written: {err}'
             ) from err
         self._noted = rows
 
-    def _rows(self, records: Sequence[Record]) -> list[Row]:
+    def _rows(self, records: Sequence[Record]) -> list[_Row]:
         return [
             (seq, r.time_ns, r.account, r.oid, kind_of(r), encode(r))
             for seq, r in enumerate(records, self._next)
         ]
 
-    def _insert(self, rows: Sequence[Row]) -> int:
+    def _insert(self, rows: Sequence[_Row]) -> int:
         if not rows:
             return self._next - 1
         with self._translated():

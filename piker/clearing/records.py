@@ -9,6 +9,7 @@ must have a default, and a kind or field that is written once is kept.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import get_args
 
 import msgspec
 
@@ -322,6 +323,9 @@ Record = (
     | Resumed | AlertMade | AlertSided | AlertFired | AlertDropped
 )
 
+_KINDS: dict[type[Record], str] = {
+    kind: str(kind.__struct_config__.tag) for kind in get_args(Record)
+}
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
@@ -341,4 +345,4 @@ def decode(body: bytes) -> Record:
 
 def kind_of(record: Record) -> str:
     """The name of a record's kind, as it is journalled."""
-    return str(record.__struct_config__.tag)
+    return _KINDS[type(record)]

@@ -7,6 +7,7 @@ decided before, and a replay applies the same records in the same order.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ __all__ = ['apply']
 
 def apply(record: rec.Record, state: State) -> Dialog | None:
     """Apply a record; returns the dialog it concerns, if any."""
-    found = _apply(record, state)
+    found = _HOW[type(record)](record, state)
     if found is not None:
         found.version += 1
         found.changed_ns = record.time_ns
@@ -340,3 +341,10 @@ def _request_of(record: rec.Adopted) -> OrderRequest:
         price=report.price, stop=report.stop, tif=report.tif,
         post_only=report.post_only, display=report.display,
     )
+
+
+# What `singledispatch` finds through a weak dictionary, which takes as long
+# as many a record.
+_HOW: dict[type, Callable[[Any, State], Dialog | None]] = dict(
+    _apply.registry
+)

@@ -28,7 +28,7 @@ __all__ = ['Door', 'Pipe', 'connect_pipe', 'open_door']
 log = logging.getLogger(__name__)
 
 _SIZE = struct.Struct('<I')
-_READ = 1 << 18
+_READ = 1 << 16
 # Bytes that may wait for the other side to read.
 _MOST_WAITING = 64 << 20
 
