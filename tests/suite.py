@@ -111,12 +111,17 @@ class Daemon:
         return pid
 
     def venue(self) -> str:
-        """Base URL of the tree's venue."""
-        for daemon in self.services()['tree']['daemons']:
-            if daemon['name'] == 'simd':
+        """Base URL of the tree's venue, once that is there."""
+
+        def found() -> str | None:
+            for daemon in self.services()['tree']['daemons']:
                 details = daemon['details']
-                return f'http://{details["host"]}:{details["port"]}'
-        raise AssertionError('no simd')
+                if daemon['name'] == 'simd' and 'port' in details:
+                    return f'http://{details["host"]}:{details["port"]}'
+            return None
+
+        base: str = wait_until(found)
+        return base
 
     def stop(self, how: int = signal.SIGINT) -> None:
         """End it in order and see that nothing of it is left."""

@@ -9,16 +9,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from fake_venue import left
 
 from piker.config import FeedSettings
 from piker.data.bus import open_bus
 
-SHM = Path('/dev/shm')
 HERE = Path(__file__).parent
-
-
-def left(prefix):
-    return sorted(p.name for p in SHM.glob(f'{prefix}*'))
 
 
 @pytest.fixture
@@ -27,7 +23,7 @@ def prefix():
     name = f'pt{os.getpid()}-{uuid.uuid4().hex[:8]}-'
     yield name
     for found in left(name):
-        (SHM / found).unlink()
+        Path('/dev/shm', found).unlink()
 
 
 SETTINGS = {

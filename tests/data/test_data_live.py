@@ -5,7 +5,6 @@ import math
 
 import pytest
 import trio
-from conftest import left
 from fake_venue import (
     NAME,
     T0,
@@ -13,6 +12,7 @@ from fake_venue import (
     after,
     columns,
     down,
+    left,
     quote,
     trade,
 )

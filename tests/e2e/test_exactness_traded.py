@@ -3,18 +3,16 @@ Bars equal a resample of the venue's trades while users trade in between.
 """
 from __future__ import annotations
 
-import hashlib
-import hmac
 import random
 import time
 import urllib.request
-from urllib.parse import urlencode
 
 import trio
 from e2e_tools import (
     agg_trades_since,
     assert_bars_equal,
     get,
+    order,
     resample,
     trades_frame,
 )
@@ -23,16 +21,6 @@ from suite import Daemon
 from piker.data import open_feed
 
 LONGEST_S = 90
-
-
-def order(base: str, **params: str) -> None:
-    """Place an order on the venue's own account."""
-    query = urlencode(params | {'timestamp': str(time.time_ns() // 10**6)})
-    made = hmac.new(b'sim-secret', query.encode(), hashlib.sha256)
-    urllib.request.urlopen(urllib.request.Request(
-        f'{base}/api/v3/order?{query}&signature={made.hexdigest()}',
-        method='POST', headers={'X-MBX-APIKEY': 'sim-key'},
-    ), timeout=20).close()
 
 
 def trade(base: str, rng: random.Random) -> None:

@@ -9,7 +9,7 @@ from itertools import groupby
 from urllib.parse import urlencode
 
 import trio
-from conftest import Rest
+from sim_clients import Rest
 
 from piker.brokers.sim.accounts import AGENTS, HOUSE, Account
 from piker.brokers.sim.desk import make_desk

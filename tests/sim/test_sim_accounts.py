@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import START_MS
+from sim_clients import START_MS
 from sim_tools import Trader
 
 from piker.brokers.sim.accounts import amount_of

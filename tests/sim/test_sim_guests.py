@@ -6,7 +6,7 @@ import json
 
 import pytest
 import trio
-from conftest import open_socket
+from sim_clients import open_socket
 from sim_tools import Trader
 
 from piker.brokers.sim.engine import Side, Status, Tif

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 import trio
-from conftest import START_MS, open_bare, open_socket
+from sim_clients import START_MS, open_bare, open_socket
 from sim_tools import Trader
 
 from piker.brokers.sim.venue import VenueConfig, open_venue

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import trio
-from conftest import Rest, open_bare, open_socket
 from hypothesis import given
 from hypothesis import strategies as st
+from sim_clients import Rest, open_bare, open_socket
 
 from piker.brokers.sim.aggregate import SETTLE_MS, Aggregator, Trade
 from piker.brokers.sim.recording import load_recording

@@ -6,7 +6,7 @@ import json
 import pytest
 import trio
 import trio.testing
-from conftest import START_MS, Bare, Rest, open_bare, open_socket
+from sim_clients import START_MS, Bare, Rest, open_bare, open_socket
 
 from piker.brokers.sim.faults import Faults
 from piker.brokers.sim.hub import Client, Hub

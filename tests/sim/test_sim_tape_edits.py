@@ -7,9 +7,9 @@ from random import Random
 import numpy as np
 import pytest
 import trio
-from conftest import START_MS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sim_clients import START_MS
 from sim_tools import Floor, open_floor
 
 from piker.brokers.sim.edited import EditedTape

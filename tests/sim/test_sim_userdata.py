@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from conftest import START_MS, open_socket
+from sim_clients import START_MS, open_socket
 from sim_tools import Trader
 
 from piker.brokers.sim.userdata import KEY_VALID_MS
