@@ -15,6 +15,7 @@ from ..data.endpoints import BUS
 from ..data.storage import open_store_client, table_root
 from ..errors import as_piker_error, to_wire
 from ..service import (
+    WRITER_NS,
     TreeClient,
     actor_state,
     calm_collector,
@@ -64,7 +65,7 @@ async def brokerd(
                 ) as bus,
             ):
                 actor_state()[BUS] = bus
-                shorten_slice()
+                shorten_slice(WRITER_NS)
                 calm_collector()
                 await ctx.started({'provider': provider})
                 await trio.sleep_forever()

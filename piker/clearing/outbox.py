@@ -12,6 +12,7 @@ import trio
 
 from ..clock import NS_PER_MS
 from ..gateway import Command
+from ..service import give_way
 from .effects import Effects
 from .journal import Journal
 from .wire import Event
@@ -58,6 +59,7 @@ class Outbox:
                 if isinstance(earlier, Effects):
                     self._send_all(earlier)
             self._send_all(effects)
+            give_way()
         if effects.records:
             began = time.perf_counter_ns()
             self._journal.append(effects.records)

@@ -25,6 +25,7 @@ from ..errors import (
     VenueRefused,
     as_piker_error,
 )
+from ..service import shorten_slice
 from .wake import Sleeper, connect_sleeper
 
 __all__ = ['Handle', 'SleepingStream', 'hold', 'single_errors']
@@ -240,6 +241,8 @@ class SleepingStream(Generic[H]):
         Returns whether it had to wait for that, which is a checkpoint.
         """
         if self._sleeper is None:
+            # Whoever sleeps wants to know soon.
+            shorten_slice()
             self._sleeper = await connect_sleeper(waker, ring)
         self._sleeper.arm()
         if pending():

@@ -12,7 +12,7 @@ from .ground import remote, tractor
 from .pikerd import open_pikerd, serve
 from .pipe import Pipe, connect_pipe, open_door
 from .services import Services
-from .slices import shorten_slice
+from .slices import WRITER_NS, give_way, shorten_slice
 from .tree import DEFAULT_REGISTRY, Tree
 from .watch import is_alive, raise_if_dies, started_ticks, wait_exit
 
@@ -22,10 +22,12 @@ __all__ = [
     'Services',
     'Tree',
     'TreeClient',
+    'WRITER_NS',
     'actor_state',
     'calm_collector',
     'connect_pipe',
     'daemon_life',
+    'give_way',
     'is_alive',
     'open_door',
     'open_pikerd',
