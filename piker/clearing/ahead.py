@@ -5,7 +5,9 @@ A transaction of SQLite takes some 0.2 ms of a processor that was idle before,
 which is long for an order that was triggered.  So its records go into a file
 of their own first, one transaction at offset 0 over the one before, and into
 the journal as soon as the order is out; a process that dies in between leaves
-them to the next one (`Journal`).  Writing them takes one system call.
+them to the next one (`Journal`).  The file is mapped, so that writing them
+mostly takes no system call: what is in a shared mapping is the kernel's, as
+what was written is (mmap(2), ``MAP_SHARED``).
 
 The file holds the records' bodies, a line each, and says what they belong to:
 the seq of the first, and a checksum of the record before it.  What is half
@@ -13,6 +15,7 @@ written, has been journalled since, or follows on something else is not taken.
 """
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import zlib
@@ -25,6 +28,10 @@ __all__ = ['Ahead']
 _HEAD = struct.Struct('<QQII')
 
 
+# What does not fit is written behind it; a trigger takes 1 kB.
+_MAPPED = 1 << 16
+
+
 class Ahead:
     """
     The file, open for as long as the journal is.
@@ -34,6 +41,13 @@ class Ahead:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            # A disk that is full shows here, and not in a store to memory.
+            os.posix_fallocate(self._fd, 0, _MAPPED)
+            self._map = mmap.mmap(self._fd, _MAPPED)
+        except BaseException:
+            os.close(self._fd)
+            raise
 
     def write(self, seq: int, bodies: Sequence[bytes], before: int) -> None:
         """
@@ -43,7 +57,8 @@ class Ahead:
         """
         body = b'\n'.join(bodies)
         data = _HEAD.pack(seq, len(body), zlib.crc32(body), before) + body
-        written = os.pwrite(self._fd, data, 0)
+        written = min(len(data), _MAPPED)
+        self._map[:written] = data[:written]
         while written < len(data):
             written += os.pwrite(self._fd, data[written:], written)
 
@@ -62,7 +77,8 @@ class Ahead:
 
     def clear(self) -> None:
         """Keep nothing."""
-        os.ftruncate(self._fd, 0)
+        self._map[:_HEAD.size] = bytes(_HEAD.size)
 
     def close(self) -> None:
+        self._map.close()
         os.close(self._fd)
