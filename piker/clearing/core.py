@@ -66,6 +66,9 @@ class Core(Shown):
                 turn.know(symbol)
         self._runtime.learnt.clear()
         settle(turn)
+        if turn.effects.urgent:
+            turn.effects.late = turn.finish
+            return turn.effects
         return turn.finish()
 
     # clients: each raises `BadInput` (`RiskRefused`) with nothing changed

@@ -65,6 +65,7 @@ class Outbox:
             self._journal.append(effects.records)
             self._commit_ns = time.perf_counter_ns() - began
             self._unsynced.set()
+        effects.complete()
         if self._waiting or (effects.records and not effects.urgent):
             self._waiting.append(effects)
         else:

@@ -239,6 +239,7 @@ class World:
             self.restart()
             return
         self.records += effects.records
+        effects.complete()
         if crash:
             self.restart()
             return
