@@ -26,8 +26,6 @@ __all__ = ['Ahead']
 
 # seq, bytes, checksum of them, checksum of the record before
 _HEAD = struct.Struct('<QQII')
-
-
 # What does not fit is written behind it; a trigger takes 1 kB.
 _MAPPED = 1 << 16
 
