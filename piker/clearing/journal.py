@@ -300,7 +300,14 @@ class Journal(JournalReader):
         try:
             ahead = self._ahead = Ahead(path)
             bodies = ahead.read(self._next, self._before)
-            self.append([decode(body) for body in bodies])
+            try:
+                records = [decode(body) for body in bodies]
+            except DataError as err:
+                # It is whole, its checksum says so.
+                raise DataError(
+                    f'{path}: written by a newer piker, start that one: {err}'
+                ) from err
+            self.append(records)
             ahead.clear()
         except OSError as err:
             raise DataError(f'{path}: cannot be used: {err}') from err

@@ -14,6 +14,7 @@ from piker.clearing.ahead import Ahead
 from piker.clearing.effects import Effects
 from piker.clearing.journal import Journal
 from piker.clearing.outbox import Outbox
+from piker.errors import DataError
 
 NOTER = '''
 import os, sys
@@ -65,6 +66,16 @@ def test_what_follows_on_another_record_is_not_taken(tmp_path):
     Path(f'{one}-ahead').replace(f'{other}-ahead')
     with Journal(other, NOW):
         assert reasons(other) == ['1']
+
+
+def test_what_a_newer_piker_noted_is_kept_for_it(path):
+    with Journal(path, NOW) as journal:
+        journal.append([halted(1)])
+        journal._ahead.write(3, [b'{"kind":"unheard of"}'], journal._before)
+    for _ in range(2):
+        with pytest.raises(DataError, match='-ahead: written by a newer'):
+            Journal(path, NOW)
+    assert reasons(path) == ['1']
 
 
 def test_it_is_forgotten_once_a_journal_has_begun(path):
